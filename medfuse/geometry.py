@@ -1,0 +1,131 @@
+"""Where voxels lie in the patient: affines, axes, spacing, RAS and LPS.
+
+An affine is a (4, 4) float64 array that takes voxel indices (i, j, k, 1) to millimetres in RAS
+(x to the patient's right, y to the front, z to the head). ITK and DICOM speak LPS; the two functions
+``ras_to_lps`` and ``lps_to_ras`` are the only place where the signs change.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from medfuse.errors import GeometryError
+
+Matrix: TypeAlias = npt.NDArray[np.float64]
+Points: TypeAlias = npt.NDArray[np.float64]
+
+_FLIP_XY = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SMALLEST_SPACING_MM = 1e-3
+_LARGEST_SPACING_MM = 1e3
+_LARGEST_OFFSET_MM = 1e5
+_SMALLEST_SINE_BETWEEN_AXES = 1e-3
+
+ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+
+def spacing_mm(affine_ras: Matrix) -> npt.NDArray[np.float64]:
+    """Return the voxel spacing along each array axis, shape (3,), in mm."""
+    return np.asarray(np.linalg.norm(affine_ras[:3, :3], axis=0), dtype=np.float64)
+
+
+def directions(affine_ras: Matrix) -> Matrix:
+    """Return the (3, 3) unit vectors of the array axes in RAS, one per column."""
+    return np.asarray(affine_ras[:3, :3] / spacing_mm(affine_ras), dtype=np.float64)
+
+
+def ras_to_lps(affine: Matrix) -> Matrix:
+    """Express an index-to-world affine, given in RAS, in LPS."""
+    return np.asarray(_FLIP_XY @ affine, dtype=np.float64)
+
+
+def lps_to_ras(affine: Matrix) -> Matrix:
+    """Express an index-to-world affine, given in LPS, in RAS."""
+    return ras_to_lps(affine)  # the two flips are their own inverse
+
+
+def world_transform_to_lps(matrix_ras: Matrix) -> Matrix:
+    """Express a (4, 4) world-to-world transform of RAS points as one of LPS points (or back)."""
+    return np.asarray(_FLIP_XY @ matrix_ras @ _FLIP_XY, dtype=np.float64)
+
+
+def apply_affine(affine: Matrix, points: Points) -> Points:
+    """Map points, shape (..., 3), through a (4, 4) affine."""
+    return np.asarray(points @ affine[:3, :3].T + affine[:3, 3], dtype=np.float64)
+
+
+def corners_mm(affine_ras: Matrix, shape: tuple[int, int, int]) -> Points:
+    """Return the world positions, (8, 3) in mm, of the centers of the grid's corner voxels."""
+    ends = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1).T
+    return apply_affine(affine_ras, ends.astype(np.float64))
+
+
+def center_mm(affine_ras: Matrix, shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """Return the world position, (3,) in mm, of the middle of the grid."""
+    return apply_affine(affine_ras, (np.asarray(shape, dtype=np.float64) - 1.0) / 2.0)
+
+
+def same_grid(affine_a: Matrix, shape_a: tuple[int, ...], affine_b: Matrix, shape_b: tuple[int, ...]) -> bool:
+    """Tell whether two grids place every voxel within a thousandth of a voxel of each other."""
+    if tuple(shape_a) != tuple(shape_b):
+        return False
+    shape = (shape_a[0], shape_a[1], shape_a[2])
+    apart_mm = np.abs(corners_mm(affine_a, shape) - corners_mm(affine_b, shape)).max()
+    return bool(apart_mm <= 1e-3 * spacing_mm(affine_a).min())
+
+
+def anatomical_dim(affine_ras: Matrix, plane: str) -> int:
+    """Return the array axis that runs most nearly across an anatomical plane.
+
+    Args:
+        affine_ras: (4, 4) index-to-RAS affine.
+        plane: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+
+    Returns:
+        The array axis 0, 1 or 2 whose slices show that plane. Each axis answers to one plane only, however
+        oblique the grid.
+    """
+    return _axis_to_plane_assignment(affine_ras)[ANATOMICAL_AXES[plane]]
+
+
+def _axis_to_plane_assignment(affine_ras: Matrix) -> dict[int, int]:
+    """Match anatomical axes to array axes, strongest alignment first."""
+    alignment = np.abs(directions(affine_ras))  # (anatomical, array)
+    assignment: dict[int, int] = {}
+    for _ in range(3):
+        anatomical, array = np.unravel_index(int(np.argmax(alignment)), alignment.shape)
+        assignment[int(anatomical)] = int(array)
+        alignment[anatomical, :] = -1.0
+        alignment[:, array] = -1.0
+    return assignment
+
+
+def check_affine(affine_ras: Matrix, name: str) -> None:
+    """Refuse an affine that cannot be the position of a scan.
+
+    Args:
+        affine_ras: (4, 4) index-to-RAS affine.
+        name: what to call the volume in the message.
+
+    Raises:
+        GeometryError: if the affine is not finite, singular, flat, or places voxels absurdly.
+    """
+    if affine_ras.shape != (4, 4) or not np.isfinite(affine_ras).all():
+        msg = f"{name}: the affine is not a finite 4 x 4 matrix; rewrite the header's orientation"
+        raise GeometryError(msg)
+    spacing = spacing_mm(affine_ras)
+    if (spacing < _SMALLEST_SPACING_MM).any() or (spacing > _LARGEST_SPACING_MM).any():
+        shown = " x ".join(f"{value:.3g}" for value in spacing)
+        msg = (
+            f"{name}: voxel spacing {shown} mm is outside {_SMALLEST_SPACING_MM:g} to "
+            f"{_LARGEST_SPACING_MM:g} mm; correct the header's spacing"
+        )
+        raise GeometryError(msg)
+    if abs(np.linalg.det(directions(affine_ras))) < _SMALLEST_SINE_BETWEEN_AXES:
+        msg = f"{name}: the affine is singular (two voxel axes point the same way); correct the header"
+        raise GeometryError(msg)
+    if np.abs(affine_ras[:3, 3]).max() > _LARGEST_OFFSET_MM:
+        msg = f"{name}: the affine's origin lies more than {_LARGEST_OFFSET_MM / 1000:g} m away; correct the header"
+        raise GeometryError(msg)

@@ -1,0 +1,187 @@
+"""Step 5 of 8, network: CDDFuse, the fusion network that everything else serves.
+
+Zhao et al., "CDDFuse: Correlation-Driven Dual-Branch Feature Decomposition for Multi-Modality Image Fusion",
+CVPR 2023. ``CDDFuse.forward`` is the paper's figure 2: one shared encoder splits each modality into base and detail
+features, two small layers fuse base with base and detail with detail, one decoder draws the fused image.
+
+The paper calls the base branch a Lite Transformer; the network whose weights were published computes channel
+attention there, and so does this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from medfuse.networks.invertible import InvertibleNode
+from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend
+
+SKIPS = ("none", "sum", "first")
+
+
+@dataclass(frozen=True)
+class CDDFuseConfig:
+    """Numbers of CDDFuse; the defaults are the published ones (1,188,272 parameters).
+
+    Attributes:
+        channels: feature channels C.
+        heads: attention heads, a divisor of C.
+        blocks: Restormer blocks in the encoder, and again in the decoder.
+        detail_nodes: invertible nodes in the detail branch.
+        expansion: hidden width of the Restormer blocks' feed-forward parts, as a multiple of C.
+        scale_clamp: bound of the detail branch's exponents; 0 for none, as published.
+        skip: what is added to the decoder's drawing before the sigmoid: ``"none"`` (the published medical weights),
+            ``"sum"`` of both inputs (the published infrared-visible weights), or the ``"first"`` input.
+    """
+
+    channels: int = 64
+    heads: int = 8
+    blocks: int = 4
+    detail_nodes: int = 3
+    expansion: float = 2.0
+    scale_clamp: float = 0.0
+    skip: str = "none"
+
+
+class Features(NamedTuple):
+    """What the encoder finds in an image, each (B, C, H, W)."""
+
+    base: Tensor
+    detail: Tensor
+    shared: Tensor
+
+
+class BaseAttention(nn.Module):
+    """Channel attention whose queries, keys and values come from a 1x1 and then a dense 3x3 convolution."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv1 = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.qkv2 = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, bias=False)
+        self.proj = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        # Two bias-free linear maps in a row are one: a dense 3x3 from C to 3C costs a third of 3C to 3C.
+        kernel = torch.einsum("omhw,mi->oihw", self.qkv2.weight, self.qkv1.weight[:, :, 0, 0])
+        projected: Tensor = self.proj(attend(torch.conv2d(x, kernel, padding=1), self.scale))
+        return projected
+
+
+class BaseBlock(nn.Module):
+    """x + attention(norm(x)), then x + feed-forward(norm(x)): low-frequency structure."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(channels)
+        self.attn = BaseAttention(channels, heads)
+        self.norm2 = ChannelNorm(channels)
+        self.mlp = GDFN(channels, channels, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        x = x + self.attn(self.norm1(x))
+        refined: Tensor = x + self.mlp(self.norm2(x))
+        return refined
+
+
+class SharedEncoder(nn.Module):
+    """The encoder that both modalities go through."""
+
+    def __init__(self, config: CDDFuseConfig) -> None:
+        super().__init__()
+        self.patch_embedding = PatchEmbedding(1, config.channels)
+        self.blocks = _restormer_blocks(config)
+        self.base_branch = BaseBlock(config.channels, config.heads)
+        self.detail_branch = _invertible_nodes(config, config.detail_nodes)
+
+    def forward(self, image: Tensor) -> Features:
+        """Split an image (B, 1, H, W) in [0, 1] into its features."""
+        shared = self.blocks(self.patch_embedding(image))
+        return Features(self.base_branch(shared), self.detail_branch(shared), shared)
+
+
+class Decoder(nn.Module):
+    """Draw an image from base and detail features."""
+
+    def __init__(self, config: CDDFuseConfig) -> None:
+        super().__init__()
+        half = config.channels // 2
+        self.reduce = nn.Conv2d(2 * config.channels, config.channels, 1, bias=False)
+        self.blocks = _restormer_blocks(config)
+        self.output = nn.Sequential(
+            nn.Conv2d(config.channels, half, 3, padding=1, bias=False),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(half, 1, 3, padding=1, bias=False),
+        )
+
+    def forward(self, base: Tensor, detail: Tensor) -> Tensor:
+        """Map features, each (B, C, H, W), to logits (B, 1, H, W)."""
+        logits: Tensor = self.output(self.blocks(self.reduce(torch.cat([base, detail], dim=1))))
+        return logits
+
+
+class CDDFuse(nn.Module):
+    """Fuse two co-registered images of different modality into one.
+
+    Args:
+        config: the numbers.
+    """
+
+    def __init__(self, config: CDDFuseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.skip = config.skip
+        self.encoder = SharedEncoder(config)
+        self.base_fusion = BaseBlock(config.channels, config.heads)
+        self.detail_fusion = _invertible_nodes(config, 1)
+        self.decoder = Decoder(config)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Fuse two modalities.
+
+        Args:
+            image: (N, 2, H, W) in [0, 1]; MR in channel 0, the other modality in channel 1. H and W at least 2.
+
+        Returns:
+            (N, 1, H, W) in (0, 1).
+        """
+        first, second = image.chunk(2, dim=1)
+        features = self.encoder(torch.cat([first, second]))  # both modalities in one batch of 2N
+        base_first, base_second = features.base.unflatten(0, (2, -1)).unbind(0)
+        detail_first, detail_second = features.detail.unflatten(0, (2, -1)).unbind(0)
+        base = self.base_fusion(base_first + base_second)
+        detail = self.detail_fusion(detail_first + detail_second)
+        logits: Tensor = self.decoder(base, detail)
+        if self.skip == "sum":
+            logits = logits + first + second
+        elif self.skip == "first":
+            logits = logits + first
+        return torch.sigmoid(logits)
+
+    @torch.jit.unused
+    def reconstruct(self, image: Tensor) -> tuple[Tensor, Features]:
+        """Encode one modality and draw it again from its own features (stage I of training).
+
+        Args:
+            image: (B, 1, H, W) in [0, 1].
+
+        Returns:
+            The reconstruction, (B, 1, H, W), drawn with the image itself as the skip, and the features.
+        """
+        features: Features = self.encoder(image)
+        return torch.sigmoid(self.decoder(features.base, features.detail) + image), features
+
+
+def _restormer_blocks(config: CDDFuseConfig) -> nn.Sequential:
+    return nn.Sequential(
+        *(RestormerBlock(config.channels, config.heads, config.expansion) for _ in range(config.blocks))
+    )
+
+
+def _invertible_nodes(config: CDDFuseConfig, number: int) -> nn.Sequential:
+    return nn.Sequential(*(InvertibleNode(config.channels, config.scale_clamp) for _ in range(number)))

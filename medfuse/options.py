@@ -1,0 +1,87 @@
+"""What a user can choose: frozen dataclasses shared by the library, the command line and the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medfuse.errors import OptionError
+
+MODALITIES = ("MR", "CT", "PT", "NM")
+PLANES = ("auto", "axial", "coronal", "sagittal")
+METHODS = ("cddfuse", "max", "average", "laplacian")
+REGISTRATIONS = ("rigid", "none")
+
+
+def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is not one of those allowed.
+
+    Raises:
+        OptionError: naming the option, what is allowed and what came.
+    """
+    if value not in allowed:
+        msg = f"{name} is {value!r}; choose one of {', '.join(allowed)}"
+        raise OptionError(msg)
+
+
+@dataclass(frozen=True)
+class RegistrationOptions:
+    """How the moving volume is brought onto the fixed one.
+
+    Attributes:
+        method: ``"rigid"`` searches six degrees of freedom; ``"none"`` trusts the two affines.
+        preset: name of a file section in ``configs/registration.json``.
+        seed: seed of the sampled voxels; the same seed gives the same transform.
+    """
+
+    method: str = "rigid"
+    preset: str = "head"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("registration", self.method, REGISTRATIONS)
+
+
+@dataclass(frozen=True)
+class FusionOptions:
+    """Everything that one run of the main job depends on, beside its two inputs.
+
+    Attributes:
+        output: folder to write, or None to return the result only.
+        overwrite: replace ``output`` if it exists.
+        fixed_modality: ``"MR"``, ``"CT"``, ``"PT"``, ``"NM"``, or None to find out.
+        moving_modality: the same for the moving volume.
+        fixed_window: intensity window of the fixed volume: a preset's name, ``"LOW,HIGH"``, or ``"auto"``.
+        moving_window: the same for the moving volume.
+        registration: how to register.
+        plane: ``"axial"``, ``"coronal"``, ``"sagittal"``, or ``"auto"`` for the plane of finest spacing.
+        method: ``"cddfuse"`` or one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``.
+        weights: ``"default"`` for those shipped, or the path of a weights file.
+        device: ``"auto"``, or a name that torch knows, such as ``"cpu"`` or ``"cuda:0"``.
+        slices_per_batch: how many slices go through the network at once.
+        palette: name of the DICOM color palette for PET and SPECT.
+    """
+
+    output: Path | None = None
+    overwrite: bool = False
+    fixed_modality: str | None = None
+    moving_modality: str | None = None
+    fixed_window: str = "auto"
+    moving_window: str = "auto"
+    registration: RegistrationOptions = field(default_factory=RegistrationOptions)
+    plane: str = "auto"
+    method: str = "cddfuse"
+    weights: str = "default"
+    device: str = "auto"
+    slices_per_batch: int = 4
+    palette: str = "hot_iron"
+
+    def __post_init__(self) -> None:
+        check_choice("plane", self.plane, PLANES)
+        check_choice("method", self.method, METHODS)
+        for modality in (self.fixed_modality, self.moving_modality):
+            if modality is not None:
+                check_choice("modality", modality, MODALITIES)
+        if self.slices_per_batch < 1:
+            msg = f"slices_per_batch is {self.slices_per_batch}; give a whole number of at least 1"
+            raise OptionError(msg)

@@ -1,0 +1,26 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("MEDFUSE_REQUIRE_ALL") == "1"
+SHARED = Path(os.environ.get("MEDFUSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip the test, or fail it where everything is required to be present."""
+    if REQUIRE_ALL:
+        pytest.fail(f"MEDFUSE_REQUIRE_ALL is set, and {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of reference values and real data, which is not part of the project."""
+    if not (SHARED / "reference").is_dir():
+        skip_or_fail(f"the reference data is not at {SHARED}")
+    return SHARED
