@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import GeometryError
+from medfuse.errors import GeometryError, OptionError
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Points: TypeAlias = npt.NDArray[np.float64]
@@ -21,7 +21,9 @@ _FLIP_XY = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SMALLEST_SPACING_MM = 1e-3
 _LARGEST_SPACING_MM = 1e3
 _LARGEST_OFFSET_MM = 1e5
-_SMALLEST_SINE_BETWEEN_AXES = 1e-3
+_SMALLEST_VOLUME_OF_AXES = 1e-3  # of the unit vectors; 1 at right angles, 0 in one plane
+_SMALLEST_EXTENT_MM = 1.0
+_LARGEST_EXTENT_MM = 5e3
 
 ANATOMICAL_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
@@ -86,7 +88,13 @@ def anatomical_dim(affine_ras: Matrix, plane: str) -> int:
     Returns:
         The array axis 0, 1 or 2 whose slices show that plane. Each axis answers to one plane only, however
         oblique the grid.
+
+    Raises:
+        OptionError: if there is no such plane.
     """
+    if plane not in ANATOMICAL_AXES:
+        msg = f"plane is {plane!r}; choose one of {', '.join(ANATOMICAL_AXES)}"
+        raise OptionError(msg)
     return _axis_to_plane_assignment(affine_ras)[ANATOMICAL_AXES[plane]]
 
 
@@ -102,18 +110,19 @@ def _axis_to_plane_assignment(affine_ras: Matrix) -> dict[int, int]:
     return assignment
 
 
-def check_affine(affine_ras: Matrix, name: str) -> None:
+def check_affine(affine_ras: Matrix, name: str, shape: tuple[int, int, int] | None = None) -> None:
     """Refuse an affine that cannot be the position of a scan.
 
     Args:
         affine_ras: (4, 4) index-to-RAS affine.
         name: what to call the volume in the message.
+        shape: numbers of voxels; if given, the size of the whole volume is judged as well.
 
     Raises:
         GeometryError: if the affine is not finite, singular, flat, or places voxels absurdly.
     """
-    if affine_ras.shape != (4, 4) or not np.isfinite(affine_ras).all():
-        msg = f"{name}: the affine is not a finite 4 x 4 matrix; rewrite the header's orientation"
+    if affine_ras.shape != (4, 4) or not np.isfinite(affine_ras).all() or list(affine_ras[3]) != [0, 0, 0, 1]:
+        msg = f"{name}: the affine is not a finite 4 x 4 matrix ending in 0 0 0 1; correct the header"
         raise GeometryError(msg)
     spacing = spacing_mm(affine_ras)
     if (spacing < _SMALLEST_SPACING_MM).any() or (spacing > _LARGEST_SPACING_MM).any():
@@ -123,9 +132,20 @@ def check_affine(affine_ras: Matrix, name: str) -> None:
             f"{_LARGEST_SPACING_MM:g} mm; correct the header's spacing"
         )
         raise GeometryError(msg)
-    if abs(np.linalg.det(directions(affine_ras))) < _SMALLEST_SINE_BETWEEN_AXES:
-        msg = f"{name}: the affine is singular (two voxel axes point the same way); correct the header"
+    if abs(np.linalg.det(directions(affine_ras))) < _SMALLEST_VOLUME_OF_AXES:
+        msg = f"{name}: the affine is singular (the voxel axes lie in one plane); correct the header"
         raise GeometryError(msg)
     if np.abs(affine_ras[:3, 3]).max() > _LARGEST_OFFSET_MM:
-        msg = f"{name}: the affine's origin lies more than {_LARGEST_OFFSET_MM / 1000:g} m away; correct the header"
+        far_m = _LARGEST_OFFSET_MM / 1000
+        msg = f"{name}: the affine's origin lies more than {far_m:g} m away; correct the header"
+        raise GeometryError(msg)
+    if shape is not None:
+        _check_extent(spacing * shape, name)
+
+
+def _check_extent(extent_mm: npt.NDArray[np.float64], name: str) -> None:
+    """Refuse a volume smaller than any organ or larger than any patient: its spacing is not in mm."""
+    if extent_mm.max() < _SMALLEST_EXTENT_MM or extent_mm.max() > _LARGEST_EXTENT_MM:
+        shown = " x ".join(f"{value:.3g}" for value in extent_mm)
+        msg = f"{name}: the volume is {shown} mm large, which no scan is; write the header's spacing in mm"
         raise GeometryError(msg)

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from phantom_fixtures import phantom_small
+
+__all__ = ["phantom_small", "shared"]
 
 REQUIRE_ALL = os.environ.get("MEDFUSE_REQUIRE_ALL") == "1"
 SHARED = Path(os.environ.get("MEDFUSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))

@@ -20,13 +20,16 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
         y: same shape.
 
     Returns:
-        A scalar in [-1, 1].
+        A scalar in [-1, 1]; a flat channel correlates 0 with any other.
     """
     x = x.flatten(2) - x.flatten(2).mean(dim=-1, keepdim=True)  # (B, C, H*W)
     y = y.flatten(2) - y.flatten(2).mean(dim=-1, keepdim=True)
     covariance = (x * y).sum(dim=-1)
-    scale = torch.sqrt(x.square().sum(dim=-1)) * torch.sqrt(y.square().sum(dim=-1))
-    return (covariance / (scale + _LEAST_DENOMINATOR)).clamp(-1.0, 1.0).mean()
+    scale = torch.linalg.vector_norm(x, dim=-1) * torch.linalg.vector_norm(
+        y, dim=-1
+    )  # flat: slope 0, not NaN
+    coefficients: Tensor = covariance / (scale + _LEAST_DENOMINATOR)
+    return coefficients.clamp(-1.0, 1.0).mean()
 
 
 def decomposition_loss(base_a: Tensor, base_b: Tensor, detail_a: Tensor, detail_b: Tensor) -> Tensor:

@@ -21,9 +21,13 @@ def sobel_magnitude(image: Tensor) -> Tensor:
     Returns:
         Same shape, at least 0.
     """
-    kernel_x = image.new_tensor(_SOBEL_X)
-    kernels = torch.stack([kernel_x, kernel_x.T])[:, None]  # (2, 1, 3, 3)
-    return F.conv2d(image, kernels, padding=1).abs().sum(dim=1, keepdim=True)
+    return F.conv2d(image, sobel_kernels(image), padding=1).abs().sum(dim=1, keepdim=True)
+
+
+def sobel_kernels(like: Tensor) -> Tensor:
+    """Return the 1-2-1 Sobel kernels of x and y, (2, 1, 3, 3), in the type and on the device of a tensor."""
+    kernel_x = like.new_tensor(_SOBEL_X)
+    return torch.stack([kernel_x, kernel_x.T])[:, None]
 
 
 def intensity_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:

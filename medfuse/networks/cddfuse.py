@@ -1,14 +1,12 @@
 """Step 5 of 8, network: CDDFuse, the fusion network that everything else serves.
 
 Zhao et al., "CDDFuse: Correlation-Driven Dual-Branch Feature Decomposition for Multi-Modality Image Fusion",
-CVPR 2023. ``CDDFuse.forward`` is the paper's figure 2: one shared encoder splits each modality into base and detail
-features, two small layers fuse base with base and detail with detail, one decoder draws the fused image.
+CVPR 2023. ``CDDFuse.forward`` is the paper's figure 2: one shared encoder splits each modality into base and
+detail features, two small layers fuse base with base and detail with detail, one decoder draws the result.
 
 The paper calls the base branch a Lite Transformer; the network whose weights were published computes channel
 attention there, and so does this one.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from medfuse.errors import OptionError
 from medfuse.networks.invertible import InvertibleNode
 from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend
 
@@ -33,8 +32,11 @@ class CDDFuseConfig:
         detail_nodes: invertible nodes in the detail branch.
         expansion: hidden width of the Restormer blocks' feed-forward parts, as a multiple of C.
         scale_clamp: bound of the detail branch's exponents; 0 for none, as published.
-        skip: what is added to the decoder's drawing before the sigmoid: ``"none"`` (the published medical weights),
-            ``"sum"`` of both inputs (the published infrared-visible weights), or the ``"first"`` input.
+        skip: what is added to the decoder's drawing before the sigmoid: ``"none"`` (the published medical
+            weights), ``"sum"`` of both inputs (the published infrared-visible ones), or the ``"first"`` one.
+
+    Raises:
+        OptionError: if the numbers make no network.
     """
 
     channels: int = 64
@@ -45,8 +47,26 @@ class CDDFuseConfig:
     scale_clamp: float = 0.0
     skip: str = "none"
 
+    def __post_init__(self) -> None:
+        if self.skip not in SKIPS:
+            msg = f"skip is {self.skip!r}; choose one of {', '.join(SKIPS)}"
+            raise OptionError(msg)
+        if self.channels < 2 or self.channels % 2 or self.heads < 1 or self.channels % self.heads:
+            msg = f"channels is {self.channels} and heads {self.heads}; give even channels that heads divides"
+            raise OptionError(msg)
+        if (
+            self.blocks < 0
+            or self.detail_nodes < 0
+            or self.scale_clamp < 0
+            or self.channels * self.expansion < 1
+        ):
+            msg = (
+                "blocks, detail_nodes and scale_clamp must be at least 0, and channels x expansion at least 1"
+            )
+            raise OptionError(msg)
 
-class Features(NamedTuple):
+
+class Features(NamedTuple):  # TorchScript reads its annotations, so this file does not postpone them
     """What the encoder finds in an image, each (B, C, H, W)."""
 
     base: Tensor
@@ -145,15 +165,27 @@ class CDDFuse(nn.Module):
         """Fuse two modalities.
 
         Args:
-            image: (N, 2, H, W) in [0, 1]; MR in channel 0, the other modality in channel 1. H and W at least 2.
+            image: (N, 2, H, W) in [0, 1], H and W at least 2; MR in channel 0, the other in channel 1.
 
         Returns:
             (N, 1, H, W) in (0, 1).
         """
+        return self.decompose_and_fuse(image)[0]
+
+    def decompose_and_fuse(self, image: Tensor) -> tuple[Tensor, Features, Features]:
+        """Fuse two modalities, and return their features beside the fused image.
+
+        Args:
+            image: as for ``forward``.
+
+        Returns:
+            The fused image (N, 1, H, W), the features of the first modality and those of the second.
+        """
         first, second = image.chunk(2, dim=1)
-        features = self.encoder(torch.cat([first, second]))  # both modalities in one batch of 2N
-        base_first, base_second = features.base.unflatten(0, (2, -1)).unbind(0)
-        detail_first, detail_second = features.detail.unflatten(0, (2, -1)).unbind(0)
+        both = self.encoder(torch.cat([first, second]))  # both modalities in one batch of 2N
+        base_first, base_second = both.base.unflatten(0, (2, -1)).unbind(0)
+        detail_first, detail_second = both.detail.unflatten(0, (2, -1)).unbind(0)
+        shared_first, shared_second = both.shared.unflatten(0, (2, -1)).unbind(0)
         base = self.base_fusion(base_first + base_second)
         detail = self.detail_fusion(detail_first + detail_second)
         logits: Tensor = self.decoder(base, detail)
@@ -161,20 +193,24 @@ class CDDFuse(nn.Module):
             logits = logits + first + second
         elif self.skip == "first":
             logits = logits + first
-        return torch.sigmoid(logits)
+        features_first = Features(base_first, detail_first, shared_first)
+        features_second = Features(base_second, detail_second, shared_second)
+        return torch.sigmoid(logits), features_first, features_second
 
     @torch.jit.unused
-    def reconstruct(self, image: Tensor) -> tuple[Tensor, Features]:
+    def reconstruct(self, image: Tensor, skip: bool = True) -> tuple[Tensor, Features]:
         """Encode one modality and draw it again from its own features (stage I of training).
 
         Args:
             image: (B, 1, H, W) in [0, 1].
+            skip: add the image itself before the sigmoid, as the published recipe does.
 
         Returns:
-            The reconstruction, (B, 1, H, W), drawn with the image itself as the skip, and the features.
+            The reconstruction, (B, 1, H, W), and the features.
         """
         features: Features = self.encoder(image)
-        return torch.sigmoid(self.decoder(features.base, features.detail) + image), features
+        logits: Tensor = self.decoder(features.base, features.detail)
+        return torch.sigmoid(logits + image if skip else logits), features
 
 
 def _restormer_blocks(config: CDDFuseConfig) -> nn.Sequential:

@@ -43,7 +43,8 @@ class InvertibleNode(nn.Module):
 
     Args:
         channels: number of channels C, even.
-        scale_clamp: bound of the exponent, by ``clamp * tanh(rho / clamp)``; 0 leaves it unbounded, as published.
+        scale_clamp: bound of the exponent, by ``clamp * tanh(rho / clamp)``; 0 leaves it unbounded, as
+            published.
     """
 
     def __init__(self, channels: int, scale_clamp: float = 0.0) -> None:

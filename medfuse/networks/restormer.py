@@ -1,7 +1,7 @@
 """Step 5 of 8, network: the Restormer block, and the whole four-level Restormer.
 
-Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restoration", CVPR 2022. Attention runs
-across channels, so its cost is linear in pixels. The module names are those of the published checkpoints, so that
+Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restoration", CVPR 2022. Attention
+runs across channels, so its cost is linear in pixels. The modules are named as in the published checkpoints;
 such a file loads as it is.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+
+from medfuse.errors import OptionError
 
 _LAYER_NORM_EPS = 1e-5
 _SIDE_MULTIPLE = 8
@@ -56,8 +58,8 @@ class ChannelNorm(nn.Module):
 def channel_attention(q: Tensor, k: Tensor, temperature: Tensor, eps: float = 1e-12) -> Tensor:
     """Return the softmax attention between channels.
 
-    q and k are normalized along the pixels by scaling the small attention matrix with their norms, which is the
-    same as scaling every pixel, and cheaper. The statistics are global over the image.
+    q and k are normalized along the pixels by scaling the small attention matrix with their norms, which is
+    the same as scaling every pixel, and cheaper. The statistics are global over the image.
 
     Args:
         q: queries, (B, heads, C/heads, H*W).
@@ -71,7 +73,8 @@ def channel_attention(q: Tensor, k: Tensor, temperature: Tensor, eps: float = 1e
     q_norm = torch.linalg.vector_norm(q, dim=-1, keepdim=True).clamp_min(eps)
     k_norm = torch.linalg.vector_norm(k, dim=-1, keepdim=True).clamp_min(eps)
     products = q @ k.transpose(-2, -1)  # (B, heads, C/heads, C/heads)
-    return (products / (q_norm * k_norm.transpose(-2, -1)) * temperature).softmax(dim=-1)
+    scaled: Tensor = products / (q_norm * k_norm.transpose(-2, -1)) * temperature
+    return scaled.softmax(dim=-1)
 
 
 def attend(qkv: Tensor, temperature: Tensor) -> Tensor:
@@ -222,6 +225,9 @@ class RestormerConfig:
         bias: give the convolutions a bias.
         norm_bias: use the LayerNorm with mean and bias, else the bias-free one.
         dual_pixel: add the embedding to the refined features, not the input to the output.
+
+    Raises:
+        OptionError: if the numbers make no network.
     """
 
     in_channels: int = 3
@@ -234,6 +240,20 @@ class RestormerConfig:
     bias: bool = False
     norm_bias: bool = True
     dual_pixel: bool = False
+
+    def __post_init__(self) -> None:
+        undivided = any(h < 1 or self.channels * 2**level % h for level, h in enumerate(self.heads))
+        if self.channels < 2 or self.channels % 2 or undivided:
+            msg = f"channels is {self.channels} and heads {self.heads}; give even channels that heads divide"
+            raise OptionError(msg)
+        if min(*self.blocks, self.refinement_blocks) < 0 or self.channels * self.expansion < 1:
+            msg = "blocks and refinement_blocks must be at least 0, and channels x expansion at least 1"
+            raise OptionError(msg)
+        if self.in_channels < 1 or not (self.dual_pixel or self.out_channels == self.in_channels):
+            msg = (
+                "in_channels must be at least 1 and, as the input is added to the output, equal out_channels"
+            )
+            raise OptionError(msg)
 
 
 class Restormer(nn.Module):
@@ -266,7 +286,9 @@ class Restormer(nn.Module):
         self.up2_1 = Upsample(2 * width)
         self.decoder_level1 = self._level(0, 2 * width, config.blocks[0])  # not reduced: stays 2C wide
         self.refinement = self._level(0, 2 * width, config.refinement_blocks)
-        self.skip_conv = nn.Conv2d(width, 2 * width, 1, bias=config.bias) if self.dual_pixel else nn.Identity()
+        self.skip_conv = (
+            nn.Conv2d(width, 2 * width, 1, bias=config.bias) if self.dual_pixel else nn.Identity()
+        )
         self.output = nn.Conv2d(2 * width, config.out_channels, 3, padding=1, bias=config.bias)
 
     def _level(self, level: int, channels: int, blocks: int) -> nn.Sequential:
@@ -298,7 +320,7 @@ class Restormer(nn.Module):
         up2 = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(up3), level2], dim=1)))
         up1 = self.refinement(self.decoder_level1(torch.cat([self.up2_1(up2), level1], dim=1)))
         if self.dual_pixel:
-            restored = self.output(up1 + self.skip_conv(embedded))
+            restored: Tensor = self.output(up1 + self.skip_conv(embedded))
         else:
             restored = self.output(up1) + padded
         return restored[..., :height, :width]

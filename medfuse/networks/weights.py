@@ -1,28 +1,31 @@
 """Step 5 of 8, network: build a network by name and give it weights.
 
-The one module outside ``io`` that opens files: a weights file is part of a network, as numbers are of a formula.
-Files are read with ``weights_only=True`` or safetensors, so that no code inside them runs.
+The one module outside ``io`` that opens files: a weights file is part of a network, as numbers are of a
+formula. Files are read with ``weights_only=True`` or as safetensors, so that no code inside them runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pickle
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import safetensors
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from medfuse.errors import OptionError, WeightsError
-from medfuse.networks.cddfuse import SKIPS, CDDFuse, CDDFuseConfig
+from medfuse.errors import OptionError, OutputError, WeightsError
+from medfuse.networks.cddfuse import CDDFuse, CDDFuseConfig
+from medfuse.networks.published import PARTS, from_published, published_name
 from medfuse.networks.restormer import Restormer, RestormerConfig
+from medfuse.networks.restormer_shapes import restormer_config_of
 
 StateDict: TypeAlias = dict[str, Tensor]
 Config: TypeAlias = CDDFuseConfig | RestormerConfig
@@ -31,23 +34,7 @@ NETWORKS = ("cddfuse", "restormer")
 DEFAULT_WEIGHTS = "default"
 
 _METADATA_KEY = "medfuse"
-_PUBLISHED_CDDFUSE_PARTS = {
-    "DIDF_Encoder": "encoder",
-    "DIDF_Decoder": "decoder",
-    "BaseFuseLayer": "base_fusion",
-    "DetailFuseLayer": "detail_fusion",
-}
-_PUBLISHED_CDDFUSE_NAMES = (
-    (r"^module\.", ""),
-    (r"^patch_embed\.", "patch_embedding."),
-    (r"^encoder_level[12]\.", "blocks."),
-    (r"^baseFeature\.", "base_branch."),
-    (r"^detailFeature\.", "detail_branch."),
-    (r"^reduce_channel\.", "reduce."),
-    (r"(^|\.)net\.(\d+)\.", r"\1\2."),
-    (r"\btheta_(phi|rho|eta)\.bottleneckBlock\.", r"\1.layers."),
-    (r"\bshffleconv\.", "mix."),
-)
+_LARGEST_NUMBER = 4096  # of channels or blocks in a configuration that a file may ask for
 
 
 def build(name: str, weights: str | Path | None = None, config: Config | None = None) -> nn.Module:
@@ -55,8 +42,8 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
 
     Args:
         name: ``"cddfuse"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)`` fuses, or ``"restormer"``.
-        weights: ``"default"`` for the weights shipped with medfuse, the path of a ``.safetensors`` file written by
-            ``save_weights``, the path of a published ``.pth`` checkpoint, or None for random weights.
+        weights: ``"default"`` for the weights shipped with medfuse, the path of a ``.safetensors`` file that
+            ``save_weights`` wrote, the path of a published ``.pth`` checkpoint, or None for random weights.
         config: the numbers of the network; None takes those stored with the weights, else the published ones.
 
     Returns:
@@ -73,8 +60,11 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
         return _construct(name, config).eval()
     path = default_weights(name) if weights == DEFAULT_WEIGHTS else Path(weights)
     stored, state = read_weights(path, name)
-    network = _construct(name, config or stored)
-    load_state(network, state, str(path.name))
+    with torch.device("meta"):  # no memory is taken before the tensors of the file are known to fit
+        network = _construct(name, config or stored)
+    _check_fit(network, state, path)
+    network = network.to_empty(device="cpu")
+    network.load_state_dict(state)
     return network.eval()
 
 
@@ -99,8 +89,8 @@ def read_weights(path: Path, name: str) -> tuple[Config | None, StateDict]:
         name: the network it is for.
 
     Returns:
-        The configuration stored in the file or read off its tensors (None where it says nothing), and the tensors
-        under medfuse's names.
+        The configuration stored in the file or read off its tensors (None where it says nothing), and the
+        tensors under medfuse's names.
 
     Raises:
         WeightsError: if the file is missing, unreadable, or of no known layout.
@@ -108,27 +98,45 @@ def read_weights(path: Path, name: str) -> tuple[Config | None, StateDict]:
     if not path.is_file():
         msg = f"{path}: there is no such weights file; check the path"
         raise WeightsError(msg)
-    if path.suffix == ".safetensors":
+    if _is_own(path):
         return _read_safetensors(path, name)
     checkpoint = _read_checkpoint(path)
     if name == "restormer":
         state = _part(checkpoint, "params", path)
-        return restormer_config_of(state), state
-    return None, _cddfuse_state(checkpoint, path)
+        return restormer_config_of(state, path.name), state
+    return None, from_published({part: _part(checkpoint, part, path) for part in PARTS})
 
 
 def save_weights(network: nn.Module, path: Path, provenance: Mapping[str, object]) -> None:
     """Write a network's weights as safetensors, with its configuration and where they come from.
 
+    A file that is there is replaced only when the new one is complete.
+
     Args:
         network: a ``CDDFuse`` or ``Restormer``.
-        path: the file to write.
+        path: the file to write; its name ends in ``.safetensors``.
         provenance: anything that JSON can hold: command, steps, seconds, device, seed, hashes of the data.
+
+    Raises:
+        OptionError: if the network is of another kind, or the file's name ends otherwise.
+        OutputError: if the file cannot be written.
     """
     name, config = _describe(network)
+    if not _is_own(path):
+        msg = f"{path}: weights are written as safetensors; let the name end in .safetensors"
+        raise OptionError(msg)
     metadata = {"network": name, "config": asdict(config), "provenance": dict(provenance)}
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    save_file(state, str(path), metadata={_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(state, str(unfinished), metadata={_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        unfinished.replace(path)
+    except (OSError, safetensors.SafetensorError):
+        msg = f"{path}: cannot be written; check that its folder exists, is writable and has space"
+        raise OutputError(msg) from None
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def read_provenance(path: Path) -> dict[str, object]:
@@ -141,74 +149,36 @@ def read_provenance(path: Path) -> dict[str, object]:
     return dict(provenance) if isinstance(provenance, dict) else {}
 
 
-def load_state(network: nn.Module, state: StateDict, source: str) -> None:
-    """Copy tensors into a network, after checking every name and shape.
+def _is_own(path: Path) -> bool:
+    return path.suffix == ".safetensors"
 
-    Args:
-        network: the network to fill.
-        state: its tensors by name.
-        source: what to call their file in the message.
 
-    Raises:
-        WeightsError: naming the first tensor that is missing, unexpected or of another shape.
-    """
+def _check_fit(network: nn.Module, state: StateDict, path: Path) -> None:
+    """Refuse tensors that do not fit a network, naming the first that does not."""
     expected = network.state_dict()
     for key, tensor in expected.items():
-        if key not in state:
-            msg = f"{source}: tensor {key!r} is missing; this file is not for this network"
-            raise WeightsError(msg)
-        if state[key].shape != tensor.shape:
-            msg = f"{source}: tensor {key!r} has shape {tuple(state[key].shape)}, expected {tuple(tensor.shape)}"
-            raise WeightsError(msg)
+        found = state.get(key)
+        if found is None:
+            _refuse(path, key, "is missing; this file is not for this network")
+        elif found.shape != tensor.shape:
+            shapes = f"{tuple(found.shape)}, expected {tuple(tensor.shape)}"
+            _refuse(path, key, f"has shape {shapes}; this file is not for this network")
+        elif not found.is_floating_point() or not torch.isfinite(found).all():
+            _refuse(path, key, "holds values that are not finite numbers; fetch the file again")
     for key in state:
         if key not in expected:
-            msg = f"{source}: tensor {key!r} is unexpected; this file is not for this network"
-            raise WeightsError(msg)
-    network.load_state_dict(state)
+            _refuse(path, key, "is unexpected; this file is not for this network")
 
 
-def restormer_config_of(state: StateDict) -> RestormerConfig:
-    """Read the numbers of a Restormer off the shapes of its tensors.
-
-    Raises:
-        WeightsError: if a tensor that tells a number is missing.
-    """
-    levels = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
-    try:
-        embedding, output = state["patch_embed.proj.weight"], state["output.weight"]
-        channels = embedding.shape[0]
-        hidden = state["encoder_level1.0.ffn.project_out.weight"].shape[1]
-        heads = tuple(state[f"{level}.0.attn.temperature"].shape[0] for level in levels)
-    except KeyError as error:
-        msg = f"tensor {error} is missing; this is not a Restormer checkpoint"
-        raise WeightsError(msg) from None
-    blocks = tuple(_count(state, level) for level in levels)
-    return RestormerConfig(
-        in_channels=embedding.shape[1],
-        out_channels=output.shape[0],
-        channels=channels,
-        blocks=(blocks[0], blocks[1], blocks[2], blocks[3]),
-        refinement_blocks=_count(state, "refinement"),
-        heads=(heads[0], heads[1], heads[2], heads[3]),
-        expansion=_expansion_of(state, channels, hidden),
-        bias="encoder_level1.0.attn.qkv.bias" in state,
-        norm_bias="encoder_level1.0.norm1.body.bias" in state,
-        dual_pixel="skip_conv.weight" in state,
-    )
+def _refuse(path: Path, key: str, why: str) -> NoReturn:
+    msg = f"{path.name}: tensor {_name(key, path)} {why}"
+    raise WeightsError(msg)
 
 
-def _expansion_of(state: StateDict, channels: int, hidden: int) -> float:
-    """Return the published expansion where it fits, else one that gives the widest level's hidden width."""
-    published = RestormerConfig.expansion
-    if int(channels * published) == hidden:
-        return published
-    widest = state.get("latent.0.ffn.project_out.weight")
-    return widest.shape[1] / (8 * channels) if widest is not None else hidden / channels
-
-
-def _count(state: StateDict, level: str) -> int:
-    found = {match.group(1) for key in state if (match := re.match(rf"{level}\.(\d+)\.", key))}
-    return len(found)
+def _name(key: str, path: Path) -> str:
+    """Call a tensor as its file does, and as medfuse does where that differs."""
+    published = key if _is_own(path) else published_name(key)
+    return repr(key) if published == key else f"{published!r} ({key!r} in medfuse)"
 
 
 def _construct(name: str, config: Config | None) -> nn.Module:
@@ -216,9 +186,6 @@ def _construct(name: str, config: Config | None) -> nn.Module:
         config = config or CDDFuseConfig()
         if not isinstance(config, CDDFuseConfig):
             msg = f"network 'cddfuse' takes a CDDFuseConfig, not a {type(config).__name__}"
-            raise OptionError(msg)
-        if config.skip not in SKIPS:
-            msg = f"skip is {config.skip!r}; choose one of {', '.join(SKIPS)}"
             raise OptionError(msg)
         return CDDFuse(config)
     config = config or RestormerConfig()
@@ -240,7 +207,7 @@ def _describe(network: nn.Module) -> tuple[str, Config]:
 def _read_safetensors(path: Path, name: str) -> tuple[Config, StateDict]:
     metadata = _metadata(path)
     if metadata.get("network") != name:
-        msg = f"{path}: holds weights of {metadata.get('network')!r}, not of {name!r}"
+        msg = f"{path}: holds weights of {metadata.get('network')!r}, not of {name!r}; give another file"
         raise WeightsError(msg)
     config = _config_from(metadata.get("config"), name, path)
     with safetensors.safe_open(str(path), framework="pt") as file:
@@ -251,7 +218,7 @@ def _metadata(path: Path) -> dict[str, object]:
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[_METADATA_KEY])
-    except (OSError, safetensors.SafetensorError, KeyError, json.JSONDecodeError):
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError, RecursionError):
         msg = f"{path}: not a safetensors file written by medfuse; check the path, or fetch it again"
         raise WeightsError(msg) from None
     if not isinstance(metadata, dict):
@@ -261,23 +228,45 @@ def _metadata(path: Path) -> dict[str, object]:
 
 
 def _config_from(stored: object, name: str, path: Path) -> Config:
-    default: Config = CDDFuseConfig() if name == "cddfuse" else RestormerConfig()
-    if not isinstance(stored, dict):
-        msg = f"{path}: stores no configuration; fetch it again"
+    """Make a configuration of what a file says, which may be anything."""
+    kind = CDDFuseConfig if name == "cddfuse" else RestormerConfig
+    default = asdict(kind())
+    values = stored if isinstance(stored, dict) else {}
+    wrong = [key for key, value in values.items() if key not in default or not _is_like(value, default[key])]
+    if not values or wrong:
+        msg = f"{path}: its configuration does not fit this version of medfuse ({', '.join(wrong) or 'none'})"
         raise WeightsError(msg)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    numbers: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
     try:
-        return replace(default, **values)
-    except TypeError as error:
-        msg = f"{path}: its configuration does not fit this version of medfuse ({error})"
+        return kind(**numbers)
+    except OptionError as error:
+        msg = f"{path}: its configuration makes no network: {error}"
         raise WeightsError(msg) from None
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Tell whether a value read from JSON has the type of a default, and no absurd size."""
+    if isinstance(default, tuple):
+        return (
+            isinstance(value, list)
+            and len(value) == len(default)
+            and all(_is_like(each, default[0]) for each in value)
+        )
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, str):
+        return isinstance(value, str)
+    whole = isinstance(default, int)
+    return isinstance(value, int if whole else (int, float)) and 0 <= value <= _LARGEST_NUMBER
 
 
 def _read_checkpoint(path: Path) -> Mapping[str, object]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        msg = f"{path}: not a checkpoint of plain tensors; it is damaged, or holds code that is not run"
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError):
+        msg = f"{path}: not a checkpoint of plain tensors; it is damaged, or holds code, which is not run"
         raise WeightsError(msg) from None
     if not isinstance(checkpoint, dict):
         msg = f"{path}: holds no named tensors; it is not a checkpoint"
@@ -295,14 +284,3 @@ def _part(checkpoint: Mapping[str, object], part: str, path: Path) -> StateDict:
             msg = f"{path}: part {part!r} holds {key!r}, which is not a named tensor"
             raise WeightsError(msg)
     return tensors
-
-
-def _cddfuse_state(checkpoint: Mapping[str, object], path: Path) -> StateDict:
-    """Give the tensors of a published CDDFuse checkpoint medfuse's names."""
-    state: StateDict = {}
-    for published, part in _PUBLISHED_CDDFUSE_PARTS.items():
-        for key, tensor in _part(checkpoint, published, path).items():
-            for pattern, replacement in _PUBLISHED_CDDFUSE_NAMES:
-                key = re.sub(pattern, replacement, key)  # noqa: PLW2901
-            state[f"{part}.{key}"] = tensor
-    return state

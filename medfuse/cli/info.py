@@ -1,0 +1,58 @@
+"""``medfuse info``: what is installed here, without loading it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medfuse.cli.console import guarded, out
+from medfuse.options import METHODS, MODALITIES, PLANES, REGISTRATIONS
+
+_PACKAGES = ("torch", "monai", "SimpleITK", "nibabel", "pydicom", "numpy", "kornia", "safetensors", "matplotlib")
+_EXTRAS = {"train": ("ignite",), "docs": ("sphinx",), "test": ("pytest",)}
+_PRETRAINED = Path(__file__).resolve().parents[1] / "networks" / "pretrained"
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+@guarded
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+) -> None:
+    """Describe this installation."""
+    description = describe()
+    if as_json:
+        out.print(json.dumps(description, indent=2), markup=False)
+        return
+    for name, value in description.items():
+        shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+        out.print(f"{name}: {', '.join(shown) if isinstance(shown, list) else shown}", markup=False)
+
+
+def describe() -> dict[str, Any]:
+    """Return versions, extras, weights and choices, without importing any of the packages."""
+    return {
+        "medfuse": metadata.version("medfuse"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "extras": {name: all(find_spec(module) for module in modules) for name, modules in _EXTRAS.items()},
+        "nvidia_driver": _NVIDIA_DRIVER.exists(),
+        "weights": sorted(path.stem for path in _PRETRAINED.glob("*.safetensors")),
+        "methods": list(METHODS),
+        "modalities": list(MODALITIES),
+        "planes": list(PLANES),
+        "registrations": list(REGISTRATIONS),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,28 @@
+"""Step 5 of 8, network: which network or rule fuses, by the name that the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medfuse.networks import build
+from medfuse.networks.rules import RULES
+
+
+def fusion_method(name: str, weights: str | Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return a callable that maps (N, 2, H, W) on a device to (N, 1, H, W).
+
+    Args:
+        name: a network or one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``.
+        weights: of the network; a rule has none.
+        device: where it will run.
+
+    Raises:
+        WeightsError: if the weights do not fit.
+    """
+    if name in RULES:
+        return RULES[name]
+    return build(name, weights).to(device)

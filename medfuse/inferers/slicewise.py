@@ -1,0 +1,77 @@
+"""Steps 4 to 6 of 8: a two-dimensional network over a three-dimensional volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from medfuse.inferers.device import memory_hint
+from medfuse.inferers.slices import join_slices, slices_with_picture, split_into_slices
+from medfuse.progress import Progress, Silent
+
+
+def fuse_slices(
+    slices: Tensor,
+    network: Callable[..., Tensor],
+    device: torch.device,
+    slices_per_batch: int = 4,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Run a fusion network over slices, batch by batch.
+
+    Slices in which both sources are black stay black: there is nothing to fuse, and a network may draw something.
+
+    Args:
+        slices: (N, 2, H, W) in [0, 1].
+        network: maps (n, 2, H, W) on ``device`` to (n, 1, H, W).
+        device: where it runs.
+        slices_per_batch: the largest n.
+        progress: who is told how many slices are done.
+
+    Returns:
+        (N, 1, H, W) float32 on the CPU.
+
+    Raises:
+        DeviceError: if the device runs out of memory.
+    """
+    progress = progress or Silent()
+    fused = torch.zeros(slices.shape[0], 1, *slices.shape[2:])
+    batches = slices_with_picture(slices).nonzero()[:, 0].split(slices_per_batch)
+    with torch.inference_mode(), memory_hint(device, slices_per_batch):
+        for number, indices in enumerate(batches):
+            progress.advance(number, len(batches))
+            fused[indices] = network(slices[indices].to(device)).float().cpu()
+    return fused
+
+
+class SlicewiseInferer(Inferer):  # type: ignore[misc]
+    """Fuse volumes slice by slice, for MONAI engines and bundles.
+
+    Gives what ``monai.inferers.SliceInferer`` gives with a window as large as the slice, without the cost of its
+    window bookkeeping, and leaves black slices black.
+
+    Args:
+        spatial_dim: axis 0, 1 or 2 of the volume that slices are stacked along.
+        slices_per_batch: how many slices go through the network at once.
+    """
+
+    def __init__(self, spatial_dim: int = 2, slices_per_batch: int = 4) -> None:
+        self.spatial_dim = spatial_dim
+        self.slices_per_batch = slices_per_batch
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Map volumes (B, 2, X, Y, Z) in [0, 1] to (B, 1, X, Y, Z) on the CPU."""
+        fused = [
+            join_slices(
+                fuse_slices(
+                    split_into_slices(volume, self.spatial_dim), network, inputs.device, self.slices_per_batch
+                ),
+                self.spatial_dim,
+            )
+            for volume in inputs
+        ]
+        return torch.stack(fused)

@@ -1,0 +1,167 @@
+"""Rigid and affine transforms as files: ITK's ``.tfm`` in LPS and plain text in RAS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813  (the name its own documentation uses)
+
+from medfuse.errors import InputError, OutputError, UnreadableFileError
+from medfuse.geometry import Matrix, world_transform_to_lps
+from medfuse.io.checks import check_is_file, shown
+from medfuse.io.itk_formats import itk_name, last_line, quiet_itk
+from medfuse.io.output_folder import whole_file
+
+_TEXT_HEADER = "# 4 x 4 matrix, RAS mm: takes points of the fixed volume to points of the moving volume\n"
+_TFM_MARK = b"#Insight Transform File V1"
+_AFFINE_PARAMETERS = 12
+_LARGEST_FILE = 2**16
+_LARGEST_ENTRY = 1e6
+_SMALLEST_DETERMINANT = 1e-6
+
+
+def write_transform(matrix_ras: Matrix, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a transform as ``<stem>.tfm`` and ``<stem>.txt``, replacing files of these names.
+
+    The ``.tfm`` is an ITK ``AffineTransform`` in LPS, which Slicer, ANTs and SimpleITK read and use to
+    resample the moving volume onto the fixed one. The ``.txt`` is the matrix as given, with its convention on
+    the first line.
+
+    Args:
+        matrix_ras: (4, 4), takes points of the fixed volume to points of the moving one, RAS mm.
+        stem: folder and name without an extension.
+
+    Returns:
+        The paths of the two files.
+
+    Raises:
+        InputError: if the matrix is not an invertible affine transform.
+        OutputError: if a file cannot be written.
+    """
+    matrix = _checked(np.asarray(matrix_ras, dtype=np.float64), "the transform")
+    base = Path(stem)
+    tfm, text = base.with_name(f"{base.name}.tfm"), base.with_name(f"{base.name}.txt")
+    _write_tfm(matrix, tfm)
+    with whole_file(text, overwrite=True) as temporary:
+        rows = "".join(" ".join(repr(float(value)) for value in row) + "\n" for row in matrix)
+        temporary.write_text(_TEXT_HEADER + rows, encoding="utf-8")
+    return tfm, text
+
+
+def read_transform(path: str | os.PathLike[str]) -> Matrix:
+    """Read a transform that ``write_transform`` or another ITK program wrote.
+
+    Args:
+        path: a ``.tfm`` file with one linear 3-D transform in LPS, or a ``.txt`` file with a 4 x 4 matrix in
+            RAS.
+
+    Returns:
+        (4, 4) matrix in RAS mm.
+
+    Raises:
+        UnreadableFileError: if the file is missing, too large, or neither of the two.
+        InputError: if it holds another kind of transform, or a matrix that cannot be inverted.
+    """
+    path = Path(path)
+    name = shown(path)
+    if path.suffix not in (".tfm", ".txt"):
+        msg = f"{name}: a transform file ends in .tfm or .txt; give one of these"
+        raise UnreadableFileError(msg)
+    if check_is_file(path) > _LARGEST_FILE:
+        msg = f"{name} is larger than {_LARGEST_FILE} bytes, too large for one linear transform; give another"
+        raise UnreadableFileError(msg)
+    return _checked(_read_tfm(path, name) if path.suffix == ".tfm" else _read_text(path, name), name)
+
+
+def _checked(matrix: Matrix, name: str) -> Matrix:
+    """Refuse what is not an invertible affine transform of millimetres."""
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.array_equal(matrix[3], (0, 0, 0, 1)):
+        msg = f"{name} is not a finite 4 x 4 matrix ending in 0 0 0 1; write it again"
+        raise InputError(msg)
+    if np.abs(matrix).max() > _LARGEST_ENTRY or abs(np.linalg.det(matrix[:3, :3])) < _SMALLEST_DETERMINANT:
+        msg = f"{name} holds a matrix that cannot be inverted or moves points absurdly far; register again"
+        raise InputError(msg)
+    return matrix
+
+
+def _write_tfm(matrix_ras: Matrix, path: Path) -> None:
+    lps = world_transform_to_lps(matrix_ras)
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(lps[:3, :3].ravel().tolist())
+    transform.SetTranslation(lps[:3, 3].tolist())
+    with whole_file(path, overwrite=True) as temporary:
+        try:
+            with quiet_itk():
+                sitk.WriteTransform(transform, itk_name(temporary))
+            complete = np.array_equal(_linear(sitk.ReadTransform(itk_name(temporary)), shown(path)), lps)
+        except (RuntimeError, UnicodeError) as error:
+            msg = f"{shown(path)} was not written ({last_line(error)}); check free space and permissions"
+            raise OutputError(msg) from error
+        if not complete:
+            msg = f"{shown(path)} was not written completely; free some space or choose another disk"
+            raise OutputError(msg)
+
+
+def _read_tfm(path: Path, name: str) -> Matrix:
+    content = path.read_bytes()
+    if not content.startswith(_TFM_MARK):
+        msg = f"{name} is not an ITK transform file, as its name says; check the file"
+        raise UnreadableFileError(msg)
+    try:
+        parameters, fixed = _stated_parameters(content)
+        with quiet_itk():
+            transform = sitk.ReadTransform(itk_name(path))
+    except (RuntimeError, ValueError) as error:
+        msg = f"{name} is a damaged transform file ({last_line(error)}); write it again"
+        raise UnreadableFileError(msg) from error
+    taken = (list(transform.GetParameters()), list(transform.GetFixedParameters()))
+    surplus = isinstance(transform, sitk.AffineTransform) and len(parameters) != _AFFINE_PARAMETERS
+    if taken != (parameters, fixed) or surplus:
+        msg = f"{name} is a damaged transform file (too few or too many parameters); write it again"
+        raise UnreadableFileError(msg)
+    return world_transform_to_lps(_linear(transform, name))
+
+
+def _stated_parameters(content: bytes) -> tuple[list[float], list[float]]:
+    """Return the two lines of numbers of a file with one transform.
+
+    ITK takes a file that ends too early for the identity: what it read is compared with what the file states.
+    """
+    fields = [line.partition(":")[::2] for line in content.decode("ascii").splitlines() if line[:1] != "#"]
+    keys = [key.strip() for key, _ in fields if key.strip()]
+    if keys != ["Transform", "Parameters", "FixedParameters"]:
+        msg = "it should hold one Transform with Parameters and FixedParameters"
+        raise ValueError(msg)
+    stated = dict(zip(keys, (value for key, value in fields if key.strip()), strict=True))
+    parameters, fixed = ([float(word) for word in stated[key].split()] for key in keys[1:])
+    return parameters, fixed
+
+
+def _linear(transform: sitk.Transform, name: str) -> Matrix:
+    """Return the (4, 4) LPS matrix of a linear 3-D transform: where it takes the origin and the axes."""
+    if transform.GetDimension() != 3 or not transform.IsLinear():
+        msg = f"{name} is not a linear transform in three dimensions; give a rigid or affine one"
+        raise InputError(msg)
+    if isinstance(transform, sitk.AffineTransform) and not any(transform.GetCenter()):
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
+        matrix[:3, 3] = transform.GetTranslation()
+        return matrix
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.eye(4)
+    matrix[:3, 3] = origin
+    for axis, point in enumerate(np.eye(3).tolist()):
+        matrix[:3, axis] = np.array(transform.TransformVector(point, (0.0, 0.0, 0.0)))
+    return matrix
+
+
+def _read_text(path: Path, name: str) -> Matrix:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [[float(word) for word in line.split()] for line in lines if line and not line.startswith("#")]
+        return np.array(rows, dtype=np.float64)
+    except (ValueError, OSError) as error:
+        msg = f"{name} is not a text file of 4 rows of 4 numbers; check the file"
+        raise UnreadableFileError(msg) from error

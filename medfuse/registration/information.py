@@ -1,0 +1,102 @@
+"""Mutual information of two scans under a given transform, at a fixed set of points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from medfuse.geometry import Matrix, Points, apply_affine
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Values: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a score is computed from: points of the fixed scan, and the moving scan to look them up in.
+
+    Attributes:
+        points_mm: (N, 3) fixed world points in RAS mm.
+        fixed_bins: (N,) histogram bin of the fixed scan at each point.
+        moving: (X, Y, Z) values of the moving scan, scaled to 0 .. bins - 1.
+        world_to_moving: (4, 4) from moving world points, in RAS mm, to voxel indices of ``moving``.
+        bins: number of histogram bins per scan.
+    """
+
+    points_mm: Points
+    fixed_bins: np.ndarray[Any, np.dtype[np.int64]]
+    moving: Values
+    world_to_moving: Matrix
+    bins: int
+
+
+def similarity(scene: Scene, fixed_to_moving_ras: Matrix) -> tuple[float, float]:
+    """Score a transform.
+
+    Args:
+        scene: the points and the moving scan.
+        fixed_to_moving_ras: (4, 4) world transform.
+
+    Returns:
+        The mutual information in nats over the points that fall inside the moving scan (0.0 if hardly any
+        does), and the fraction of points that do.
+    """
+    indices = apply_affine(scene.world_to_moving @ fixed_to_moving_ras, scene.points_mm)
+    ends = np.asarray(scene.moving.shape) - 1.0
+    inside = np.asarray(((indices >= -0.5) & (indices <= ends + 0.5)).all(axis=1))
+    fraction = float(inside.mean()) if inside.size else 0.0
+    if inside.sum() < scene.bins:
+        return 0.0, fraction
+    values = interpolate(scene.moving, np.clip(indices[inside], 0.0, ends))
+    return mutual_information(scene.fixed_bins[inside], values, scene.bins), fraction
+
+
+def mutual_information(fixed_bins: np.ndarray[Any, Any], moving: Array, bins: int) -> float:
+    """Return the mutual information, in nats, of bin numbers and of values that lie between bins.
+
+    Each moving value is shared between the two nearest bins, which keeps the score continuous in the
+    transform (Maes et al., IEEE TMI 1997).
+
+    Args:
+        fixed_bins: (N,) bin numbers 0 .. bins - 1.
+        moving: (N,) values within 0 .. bins - 1.
+        bins: number of bins per axis.
+
+    Returns:
+        The mutual information, at least 0.
+    """
+    lower = np.minimum(moving.astype(np.int64), bins - 2)
+    upper_share = moving - lower
+    cells = fixed_bins * bins + lower
+    shares = np.bincount(cells, 1.0 - upper_share, bins * bins)
+    shares += np.bincount(cells + 1, upper_share, bins * bins)
+    joint = shares.reshape(bins, bins) / len(moving)
+    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    seen = joint > 0.0
+    return max(0.0, float(np.sum(joint[seen] * np.log(joint[seen] / independent[seen]))))
+
+
+def interpolate(volume: Values, indices: Points) -> Array:
+    """Interpolate a volume linearly.
+
+    Args:
+        volume: (X, Y, Z).
+        indices: (N, 3) voxel positions, inside the grid's outermost centers.
+
+    Returns:
+        (N,) values.
+    """
+    shape = np.asarray(volume.shape)
+    lower = np.clip(np.floor(indices).astype(np.int64), 0, np.maximum(shape - 2, 0))
+    share = indices - lower
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    step = strides * (shape > 1)
+    start = lower @ strides
+    flat = volume.ravel()
+    result = np.zeros(len(indices))
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.prod(np.where(corner, share, 1.0 - share), axis=1)
+        result += weight * flat[start + int(np.dot(corner, step))]
+    return result

@@ -1,0 +1,80 @@
+"""The numbers behind a registration, by name, as ``configs/registration.json`` states them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from medfuse.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the pyramid.
+
+    Attributes:
+        spacing_mm: the finest voxel spacing kept.
+        samples: about how many points of the fixed body are compared.
+        iterations: the most steps of the optimizer.
+        first_step_mm: how far its first step moves the head.
+        last_step_mm: it stops once a step moves the head by less.
+    """
+
+    spacing_mm: float
+    samples: int
+    iterations: int
+    first_step_mm: float
+    last_step_mm: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How to search for a rigid transform.
+
+    Attributes:
+        levels: the pyramid, coarsest first.
+        kept: how many poses are refined on each level.
+        rotation_degrees: spacing of the starting rotations, three to each axis.
+        bins: histogram bins per scan.
+        clip_percentiles: values outside these percentiles of a scan are clipped.
+        margin_mm: how far around the fixed body points are compared.
+        body_level_mm: voxel spacing at which the body is sought.
+        basin_mm: poses closer than this, on average over the head, are one optimum.
+        tie: the fraction of mutual information by which a pose that moves the head farther must be better.
+        smallest_overlap: the fraction of the fixed head that must lie inside the moving scan.
+    """
+
+    levels: tuple[Level, ...]
+    kept: tuple[int, ...]
+    rotation_degrees: float
+    bins: int
+    clip_percentiles: tuple[float, float]
+    margin_mm: float
+    body_level_mm: float
+    basin_mm: float
+    tie: float
+    smallest_overlap: float
+
+
+def load_preset(name: str) -> Preset:
+    """Return a preset by its name.
+
+    Raises:
+        OptionError: if there is none of that name.
+    """
+    known: dict[str, dict[str, Any]] = json.loads(
+        (resources.files("medfuse.configs") / "registration.json").read_text(encoding="utf-8")
+    )
+    if name not in known:
+        msg = f"registration preset is {name!r}; choose one of {', '.join(sorted(known))}"
+        raise OptionError(msg)
+    numbers = dict(known[name])
+    low, high = numbers.pop("clip_percentiles")
+    return Preset(
+        levels=tuple(Level(**level) for level in numbers.pop("levels")),
+        kept=tuple(numbers.pop("kept")),
+        clip_percentiles=(low, high),
+        **numbers,
+    )

@@ -1,0 +1,120 @@
+"""Two volumes made ready for the search: clipped, on a pyramid in mm, with body masks and score points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+import torch
+
+from medfuse.geometry import Matrix, Points, apply_affine, center_mm
+from medfuse.registration.body import find_body, to_mask, widen
+from medfuse.registration.images import Image, affine_of, to_array, to_image
+from medfuse.registration.information import Scene, Values, interpolate
+from medfuse.registration.presets import Preset
+from medfuse.registration.pyramid import pyramid
+from medfuse.registration.refine import Pair
+
+_MOST_SCORE_POINTS = 20_000
+_MOST_HEAD_POINTS = 5_000
+
+_Kind = TypeVar("_Kind", bound="np.dtype[Any]")
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Everything the search looks at.
+
+    Attributes:
+        pairs: the two scans on each level, coarsest first.
+        scenes: the points and values that poses are scored with, one for each level.
+        head_points_mm: (N, 3) points of the fixed body in RAS mm.
+        center_pairs: for each way to find it, the center (3,) of the fixed and of the moving head.
+    """
+
+    pairs: tuple[Pair, ...]
+    scenes: tuple[Scene, ...]
+    head_points_mm: Points
+    center_pairs: dict[str, tuple[Points, Points]]
+
+
+def prepare(
+    fixed: torch.Tensor,
+    fixed_affine_ras: Matrix,
+    moving: torch.Tensor,
+    moving_affine_ras: Matrix,
+    preset: Preset,
+) -> Scans:
+    """Make two volumes ready for the search.
+
+    Args:
+        fixed: (X, Y, Z).
+        fixed_affine_ras: its (4, 4) index-to-RAS affine.
+        moving: (X, Y, Z).
+        moving_affine_ras: its (4, 4) index-to-RAS affine.
+        preset: levels, bins and margins.
+
+    Returns:
+        The scans on every level.
+    """
+    spacings = [level.spacing_mm for level in preset.levels]
+    fixed_levels = _levels(fixed, fixed_affine_ras, preset)
+    moving_levels = _levels(moving, moving_affine_ras, preset)
+    fixed_body = find_body(fixed_levels[preset.body_level_mm])
+    moving_body = find_body(moving_levels[preset.body_level_mm])
+    region = widen(fixed_body.mask, preset.margin_mm)
+    center = fixed_body.center_mm
+    radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
+    pairs, scenes = [], []
+    for spacing in spacings:
+        image, other = fixed_levels[spacing], moving_levels[spacing]
+        mask = sitk.Resample(region, image, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkNearestNeighbor, 0)
+        pairs.append(Pair(image, mask, other, center, max(radius, 1.0)))
+        scenes.append(_scene(image, mask, other, preset.bins))
+    centers = {
+        "body": (center, moving_body.center_mm),
+        "grid": (
+            center_mm(fixed_affine_ras, (fixed.shape[0], fixed.shape[1], fixed.shape[2])),
+            center_mm(moving_affine_ras, (moving.shape[0], moving.shape[1], moving.shape[2])),
+        ),
+        "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
+    }
+    return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers)
+
+
+def _levels(volume: torch.Tensor, affine_ras: Matrix, preset: Preset) -> dict[float, Image]:
+    """Clip a volume's few extreme values, which would empty the histogram, and make its pyramid."""
+    image = to_image(volume, affine_ras)
+    low, high = np.percentile(to_array(image)[::2, ::2, :], preset.clip_percentiles)
+    if high > low:
+        image = sitk.Clamp(image, sitk.sitkFloat32, float(low), float(high))
+    return pyramid(image, [*(level.spacing_mm for level in preset.levels), preset.body_level_mm])
+
+
+def _scene(fixed: Image, mask: Image, moving: Image, bins: int) -> Scene:
+    """Take points of the mask, each shaken within its voxel lest two equal grids attract each other."""
+    voxels = _thin(np.argwhere(to_mask(mask)), _MOST_SCORE_POINTS)
+    shaken = voxels + np.random.default_rng(0).uniform(-0.5, 0.5, voxels.shape)
+    indices = np.clip(shaken, 0.0, np.asarray(fixed.GetSize()) - 1.0)
+    values = interpolate(_to_bins(to_array(fixed), bins), indices)
+    return Scene(
+        points_mm=apply_affine(affine_of(fixed), indices),
+        fixed_bins=np.round(values).astype(np.int64),
+        moving=_to_bins(to_array(moving), bins),
+        world_to_moving=np.asarray(np.linalg.inv(affine_of(moving)), dtype=np.float64),
+        bins=bins,
+    )
+
+
+def _to_bins(values: Values, bins: int) -> Values:
+    """Scale values to 0 .. bins - 1."""
+    low, high = float(values.min()), float(values.max())
+    width = max(high - low, float(np.finfo(np.float32).tiny))
+    return np.ascontiguousarray(np.clip((values - low) / width * (bins - 1), 0, bins - 1), dtype=np.float32)
+
+
+def _thin(rows: np.ndarray[Any, _Kind], most: int) -> np.ndarray[Any, _Kind]:
+    """Keep at most this many rows, evenly taken."""
+    return rows[:: max(1, -(-len(rows) // most))]

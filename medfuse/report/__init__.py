@@ -1,0 +1,1 @@
+"""Step 8 of 8, report: what a run made, for people and for machines."""

@@ -1,0 +1,132 @@
+"""Step 8 of 8, report: the machine-readable record of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+from medfuse.networks import default_weights
+from medfuse.networks.rules import RULES
+from medfuse.networks.weights import DEFAULT_WEIGHTS
+from medfuse.options import FusionOptions
+from medfuse.result import FusionResult
+
+RECORD_NAME = "run.json"
+DISCLAIMER = "Not a medical device. For research only: no diagnosis or treatment may rest on this result."
+
+_PACKAGES = ("medfuse", "torch", "monai", "SimpleITK", "nibabel", "numpy")
+_PLANES = ("sagittal", "coronal", "axial")
+
+
+def make_record(
+    result: FusionResult,
+    inputs: tuple[MetaTensor, MetaTensor],
+    options: FusionOptions,
+    notes: Sequence[str],
+    seconds: Mapping[str, float],
+    device: torch.device,
+) -> dict[str, Any]:
+    """Gather what is needed to trust, repeat or doubt a result.
+
+    Args:
+        result: what the run made.
+        inputs: the fixed and the moving volume as they were read.
+        options: what the user asked for.
+        notes: what the user should know.
+        seconds: duration of each step.
+        device: where the network ran.
+
+    Returns:
+        A dictionary that JSON can hold. Inputs appear by file name and hash, never by folder.
+    """
+    windows = (result.fixed_window, result.moving_window)
+    roles = ("fixed", "moving")
+    return {
+        "disclaimer": DISCLAIMER,
+        "versions": {name: metadata.version(name) for name in _PACKAGES}
+        | {"python": platform.python_version()},
+        "options": _jsonable(asdict(options)),
+        "inputs": {role: _describe_input(volume) for role, volume in zip(roles, inputs, strict=True)},
+        "registration": _jsonable(asdict(result.registration)),
+        "inside_fraction": float(result.inside.float().mean()),
+        "windows": {role: asdict(window) for role, window in zip(roles, windows, strict=True)},
+        "slices": {"axis": result.spatial_dim, "number": result.fused.shape[result.spatial_dim + 1]},
+        "method": _describe_method(options),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "seconds": dict(seconds),
+        "peak_memory_mib": peak_memory_mib(device),
+        "notes": list(notes),
+    }
+
+
+def write_record(record: dict[str, Any], folder: Path) -> None:
+    """Write ``run.json`` into a folder of outputs, listing the other files in it with their hashes."""
+    record["outputs"] = {
+        path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+        for path in sorted(folder.iterdir())
+    }
+    (folder / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=False) + "\n", encoding="utf-8")
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def peak_memory_mib(device: torch.device) -> dict[str, float]:
+    """Return the most memory that this process and the device have held, in MiB."""
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # macOS counts bytes, Linux KiB
+    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20), 1)}
+    if device.type == "cuda":
+        peak["device"] = round(torch.cuda.max_memory_allocated(device) / (1 << 20), 1)
+    return peak
+
+
+def _describe_input(volume: MetaTensor) -> dict[str, Any]:
+    name = volume.meta.get("filename_or_obj")
+    path = Path(str(name)) if name else None
+    on_disk = path is not None and path.is_file()
+    values = np.ascontiguousarray(volume.as_tensor().numpy())
+    return {
+        "file": path.name if path is not None and on_disk else None,
+        "sha256": file_hash(path) if path is not None and on_disk else None,
+        "values_sha256": hashlib.sha256(values.tobytes()).hexdigest(),
+        "modality": volume.meta["modality"],
+        "modality_source": volume.meta["modality_source"],
+        "shape": list(volume.shape[1:]),
+        "affine_ras": volume.affine.tolist(),
+        "value_range": [float(values.min()), float(values.max())],
+    }
+
+
+def _describe_method(options: FusionOptions) -> dict[str, Any]:
+    if options.method in RULES:
+        return {"name": options.method}
+    path = default_weights(options.method) if options.weights == DEFAULT_WEIGHTS else Path(options.weights)
+    return {"name": options.method, "weights": path.name, "weights_sha256": file_hash(path)}
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value.name if isinstance(value, Path) else value

@@ -1,0 +1,84 @@
+"""One run of the main job: what it was asked, what it noticed, how long each step took, where it writes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medfuse.inferers.device import resolve_device
+from medfuse.inferers.method import fusion_method
+from medfuse.io.output_folder import whole_folder
+from medfuse.options import FusionOptions
+from medfuse.progress import Progress, Silent, showing
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """The thread through the eight steps.
+
+    Attributes:
+        options: what the user asked for.
+        device: where the network runs.
+        network: maps (N, 2, H, W) on the device to (N, 1, H, W).
+        folder: where the outputs are being written, or None if nothing is written.
+        progress: who is told how far the work is.
+        notes: what the user should know, in the order in which it was noticed.
+        seconds: duration of each step.
+    """
+
+    options: FusionOptions
+    device: torch.device
+    network: Callable[[Tensor], Tensor]
+    folder: Path | None = None
+    progress: Progress = field(default_factory=Silent)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Progress]:
+        """Time a step, and show it while it lasts."""
+        started = time.monotonic()
+        with showing(self.progress, name) as progress:
+            yield progress
+        self.seconds[name] = round(time.monotonic() - started, 3)
+
+    def note(self, message: str) -> None:
+        """Keep and log something that the user should know; no patient data."""
+        self.notes.append(message)
+        _log.warning(message)
+
+
+@contextmanager
+def started_run(
+    options: FusionOptions, progress: Progress | None = None, inputs: Sequence[Path] = ()
+) -> Iterator[Run]:
+    """Check what can be checked before any work, and open the output folder.
+
+    The folder appears under its name when the block ends well, and not at all otherwise.
+
+    Args:
+        options: what the user asked for.
+        progress: who is told how far the work is.
+        inputs: the files that are read, which the output must not replace.
+
+    Raises:
+        DeviceError: if the device is not there.
+        WeightsError: if the weights do not fit.
+        OutputError: if the output exists or cannot be written.
+    """
+    device = resolve_device(options.device)
+    network = fusion_method(options.method, options.weights, device)
+    with ExitStack() as stack:
+        folder = None
+        if options.output is not None:
+            folder = stack.enter_context(whole_folder(options.output, options.overwrite, inputs=inputs))
+        yield Run(options, device, network, folder, progress or Silent())

@@ -1,0 +1,176 @@
+"""The eight steps of the main job, in order; ``pipeline.fuse_volumes`` calls them.
+
+Each takes what the steps before it made and the ``Run``, times itself, and notes what the user should know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from monai.data import MetaTensor
+from torch import Tensor
+
+from medfuse.geometry import spacing_mm
+from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
+from medfuse.inferers.slicewise import fuse_slices
+from medfuse.io.transform_files import write_transform
+from medfuse.io.volume_files import write_color_volume, write_volume
+from medfuse.report.preview import write_preview
+from medfuse.report.record import make_record, write_record
+from medfuse.result import FusionResult
+from medfuse.run import Run
+from medfuse.transforms.colorize import EMISSION, colorize
+from medfuse.transforms.fuse import keep_fixed_outside
+from medfuse.transforms.load import GUESSED, load_volume
+from medfuse.transforms.normalize import through_window, volume_window
+from medfuse.transforms.register import Registered, register_to_fixed
+from medfuse.transforms.stack import stack_modalities
+from medfuse.transforms.volumes import NORMALIZED, on_grid_of
+from medfuse.transforms.windows import IntensityWindow
+
+Source: TypeAlias = str | Path | MetaTensor
+
+_COARSE_IN_PLANE = 3.0  # in-plane spacings that differ by more make the network see a stretched head
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two volumes as they were read, each (1, X, Y, Z) on its own grid."""
+
+    fixed: MetaTensor
+    moving: MetaTensor
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """Both volumes in [0, 1] on the fixed grid, and the windows that brought them there."""
+
+    fixed: MetaTensor
+    moving: MetaTensor
+    fixed_window: IntensityWindow
+    moving_window: IntensityWindow
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The two-channel slices, (N, 2, H, W), and the axis that they are stacked along."""
+
+    image: Tensor
+    spatial_dim: int
+
+
+def read_pair(fixed: Source, moving: Source, run: Run) -> Pair:
+    """Step 1 of 8, read: two files become two volumes that know their modality."""
+    with run.step("read"):
+        pair = Pair(
+            load_volume(fixed, run.options.fixed_modality), load_volume(moving, run.options.moving_modality)
+        )
+    for role, volume in (("fixed", pair.fixed), ("moving", pair.moving)):
+        if volume.meta["modality_source"] == GUESSED:
+            modality = volume.meta["modality"]
+            run.note(f"the {role} volume does not state its modality; its values look like {modality}")
+    return pair
+
+
+def register_pair(pair: Pair, run: Run) -> Registered:
+    """Step 2 of 8, register: the moving volume comes onto the fixed grid."""
+    with run.step("register") as progress:
+        registered = register_to_fixed(pair.fixed, pair.moving, run.options.registration, progress)
+    outside = 1.0 - float(registered.inside.float().mean())
+    if outside > 0.0:
+        run.note(
+            f"{outside:.1%} of the fixed grid lies outside the moving scan; there the result is the fixed volume"
+        )
+    return registered
+
+
+def normalize_pair(pair: Pair, registered: Registered, run: Run) -> Normalized:
+    """Step 3 of 8, normalize: values go to [0, 1], by one window for each whole volume."""
+    with run.step("normalize"):
+        fixed_window = volume_window(pair.fixed, run.options.fixed_window)
+        moving_window = volume_window(
+            pair.moving, run.options.moving_window
+        )  # before resampling changes the values
+        fixed = through_window(pair.fixed, fixed_window)
+        moving = through_window(registered.moving, moving_window)
+        moving = on_grid_of(moving, moving.as_tensor() * registered.inside.as_tensor())
+    return Normalized(fixed, moving, fixed_window, moving_window)
+
+
+def slice_pair(normalized: Normalized, run: Run) -> Slices:
+    """Step 4 of 8, slice: both volumes become a stack of two-channel slices, MR first."""
+    with run.step("slice"):
+        affine = normalized.fixed.affine.numpy()
+        spatial_dim = spatial_dim_of(affine, run.options.plane)
+        image = stack_modalities(normalized.fixed, normalized.moving).as_tensor()
+        slices = Slices(split_into_slices(image, spatial_dim), spatial_dim)
+    in_plane = [spacing for axis, spacing in enumerate(spacing_mm(affine)) if axis != spatial_dim]
+    if max(in_plane) > _COARSE_IN_PLANE * min(in_plane):
+        run.note(
+            f"pixels of the chosen plane measure {in_plane[0]:.2f} x {in_plane[1]:.2f} mm; plane auto suits better"
+        )
+    return slices
+
+
+def run_network(slices: Slices, run: Run) -> Tensor:
+    """Step 5 of 8, network: each slice is fused; (N, 2, H, W) to (N, 1, H, W)."""
+    with run.step("network") as progress:
+        return fuse_slices(slices.image, run.network, run.device, run.options.slices_per_batch, progress)
+
+
+def assemble(
+    fused_slices: Tensor, slices: Slices, pair: Pair, registered: Registered, normalized: Normalized, run: Run
+) -> FusionResult:
+    """Step 6 of 8, assemble: the slices become one volume on the fixed grid."""
+    with run.step("assemble"):
+        joined = join_slices(fused_slices, slices.spatial_dim)
+        inside = registered.inside.as_tensor()
+        values = keep_fixed_outside(joined, normalized.fixed.as_tensor(), inside)
+        fused = on_grid_of(pair.fixed, values, {"units": NORMALIZED})
+    return FusionResult(
+        fused=fused,
+        fixed=pair.fixed,
+        moving_registered=registered.moving,
+        inside=registered.inside,
+        fixed_normalized=normalized.fixed,
+        moving_normalized=normalized.moving,
+        fixed_window=normalized.fixed_window,
+        moving_window=normalized.moving_window,
+        registration=registered.registration,
+        spatial_dim=slices.spatial_dim,
+        color=_color(fused, normalized, run.options.palette),
+    )
+
+
+def write_outputs(result: FusionResult, run: Run) -> None:
+    """Step 7 of 8, write: volumes and transform, on the fixed grid."""
+    if run.folder is None:
+        return
+    with run.step("write"):
+        write_volume(result.fused, run.folder / "fused.nii.gz")
+        write_volume(result.moving_registered, run.folder / "moving_registered.nii.gz")
+        write_transform(result.registration.fixed_to_moving_ras, run.folder / "fixed_to_moving")
+        if result.color is not None:
+            write_color_volume(result.color, run.folder / "fused_color.nii.gz")
+
+
+def report(pair: Pair, result: FusionResult, run: Run) -> None:
+    """Step 8 of 8, report: the preview, and the record of the run."""
+    with run.step("report"):
+        if run.folder is not None:
+            write_preview(result, run.options.palette, run.folder / "preview.png")
+    result.record = make_record(
+        result, (pair.fixed, pair.moving), run.options, run.notes, run.seconds, run.device
+    )
+    if run.folder is not None:
+        write_record(result.record, run.folder)
+
+
+def _color(fused: MetaTensor, normalized: Normalized, palette: str) -> MetaTensor | None:
+    """Color the fused volume if one of the two is an emission scan."""
+    for volume in (normalized.moving, normalized.fixed):
+        if volume.meta["modality"] in EMISSION:
+            return on_grid_of(fused, colorize(fused.as_tensor(), volume.as_tensor(), palette))
+    return None

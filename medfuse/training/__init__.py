@@ -1,0 +1,1 @@
+"""Training: the two stages that make CDDFuse's weights, from pairs of slices."""

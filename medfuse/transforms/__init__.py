@@ -1,0 +1,19 @@
+"""The steps as MONAI dictionary transforms, one per file, each made of a plain function beside it."""
+
+from medfuse.transforms.colorize import Colorized
+from medfuse.transforms.fuse import FuseSlicesd
+from medfuse.transforms.load import LoadVolumed
+from medfuse.transforms.normalize import NormalizeModalityd
+from medfuse.transforms.register import RegisterToFixedd
+from medfuse.transforms.save import SaveVolumed
+from medfuse.transforms.stack import StackModalitiesd
+
+__all__ = [
+    "Colorized",
+    "FuseSlicesd",
+    "LoadVolumed",
+    "NormalizeModalityd",
+    "RegisterToFixedd",
+    "SaveVolumed",
+    "StackModalitiesd",
+]

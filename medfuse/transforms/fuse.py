@@ -1,0 +1,77 @@
+"""Steps 4 to 6 of 8: slice, network and assemble as one MONAI transform."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms import Transform
+from torch import Tensor
+
+from medfuse.inferers.device import resolve_device
+from medfuse.inferers.method import fusion_method
+from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
+from medfuse.inferers.slicewise import fuse_slices
+from medfuse.options import METHODS, PLANES, check_choice
+from medfuse.transforms.volumes import on_grid_of
+
+
+def keep_fixed_outside(fused: Tensor, fixed: Tensor, inside: Tensor) -> Tensor:
+    """Take the fixed volume where the moving scan has not seen: no picture is invented there.
+
+    Args:
+        fused: (1, X, Y, Z) in [0, 1].
+        fixed: the normalized fixed volume, same shape.
+        inside: bool, same shape.
+    """
+    return torch.where(inside, fused, fixed)
+
+
+class FuseSlicesd(Transform):  # type: ignore[misc]
+    """Fuse the two channels of an image slice by slice.
+
+    Args:
+        image_key: key of the image, (2, X, Y, Z) or a batch (B, 2, X, Y, Z), in [0, 1].
+        pred_key: key of the fused volume, (1, X, Y, Z) or (B, 1, X, Y, Z).
+        method: ``"cddfuse"``, ``"max"``, ``"average"`` or ``"laplacian"``.
+        weights: of the network, ``"default"`` or a path.
+        plane: ``"auto"``, ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        device: ``"auto"`` or a torch device.
+        slices_per_batch: how many slices go through the network at once.
+    """
+
+    def __init__(
+        self,
+        image_key: str = "image",
+        pred_key: str = "pred",
+        method: str = "cddfuse",
+        weights: str = "default",
+        plane: str = "auto",
+        device: str = "auto",
+        slices_per_batch: int = 4,
+    ) -> None:
+        check_choice("method", method, METHODS)
+        check_choice("plane", plane, PLANES)
+        self.image_key = image_key
+        self.pred_key = pred_key
+        self.plane = plane
+        self.device = resolve_device(device)
+        self.network = fusion_method(method, weights, self.device)
+        self.slices_per_batch = slices_per_batch
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary with the fused volume added."""
+        image = data[self.image_key]
+        if image.ndim == 5:
+            affines = image.affine if image.affine.ndim == 3 else image.affine.expand(len(image), -1, -1)
+            pairs = zip(image.as_tensor(), affines, strict=True)
+            fused = torch.stack([self._fuse(one, affine) for one, affine in pairs])
+        else:
+            fused = self._fuse(image.as_tensor(), image.affine)
+        return {**data, self.pred_key: on_grid_of(image, fused)}
+
+    def _fuse(self, image: Tensor, affine: Tensor) -> Tensor:
+        spatial_dim = spatial_dim_of(affine.numpy(), self.plane)
+        slices = split_into_slices(image, spatial_dim)
+        return join_slices(fuse_slices(slices, self.network, self.device, self.slices_per_batch), spatial_dim)

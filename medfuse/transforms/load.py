@@ -1,0 +1,85 @@
+"""Step 1 of 8, read: a file becomes a volume that knows its modality."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from medfuse.errors import InputError
+from medfuse.io.modality import find_modality
+from medfuse.io.volume_files import read_volume
+from medfuse.options import MODALITIES, check_choice
+from medfuse.transforms.guess_modality import guess_modality
+
+GUESSED = "guessed from the values"
+
+
+def load_volume(source: str | Path | MetaTensor, modality: str | None = None) -> MetaTensor:
+    """Read a volume, or take one that is in memory, and find out its modality.
+
+    Args:
+        source: a NIfTI, MHA, MHD or NRRD file, or a MetaTensor (1, X, Y, Z) with an affine in RAS mm.
+        modality: ``"MR"``, ``"CT"``, ``"PT"`` or ``"NM"``; None takes it from the header, a BIDS sidecar or the file
+            name, else guesses it from the values.
+
+    Returns:
+        (1, X, Y, Z) float32; ``meta["modality"]`` and ``meta["modality_source"]`` say what it is and who says so.
+
+    Raises:
+        InputError: if the file or volume cannot be used.
+        OptionError: if the modality is not one of the four.
+    """
+    volume = _copy(source) if isinstance(source, MetaTensor) else read_volume(Path(source))
+    volume.meta["modality"], volume.meta["modality_source"] = _modality(volume, modality)
+    return volume
+
+
+def _copy(volume: MetaTensor) -> MetaTensor:
+    if volume.ndim != 4 or volume.shape[0] != 1:
+        msg = f"a volume in memory has shape {tuple(volume.shape)}; give a MetaTensor (1, X, Y, Z)"
+        raise InputError(msg)
+    copied: MetaTensor = volume.clone().float()
+    return copied
+
+
+def _modality(volume: MetaTensor, modality: str | None) -> tuple[str, str]:
+    if modality is not None:
+        check_choice("modality", modality, MODALITIES)
+        return modality, "given"
+    found = find_modality(str(volume.meta.get("filename_or_obj", "volume")), volume.meta)
+    if found is not None:
+        return found.modality, found.source
+    values: np.ndarray[Any, np.dtype[np.float32]] = volume.numpy()[0]
+    return guess_modality(values, volume.affine.numpy()), GUESSED
+
+
+class LoadVolumed(MapTransform):  # type: ignore[misc]
+    """Replace the path under each key by its volume; see ``load_volume``.
+
+    Args:
+        keys: keys of the volumes.
+        modality: modality of each key, None where it is to be found out.
+        allow_missing_keys: skip keys that are absent.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        modality: Sequence[str | None] | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.modality = tuple(modality) if modality is not None else (None,) * len(self.keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the dictionary with volumes in place of paths."""
+        loaded = dict(data)
+        for key, modality in self.key_iterator(data, self.modality):
+            loaded[key] = load_volume(data[key], modality)
+        return loaded
