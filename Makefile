@@ -11,7 +11,7 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.docs-installed
 
@@ -26,7 +26,7 @@ help:  ## list the commands
 install: $(INSTALLED)  ## create .venv and install medfuse into it
 
 demo: $(INSTALLED)  ## run the main job on a phantom patient
-	@$(BIN)/medfuse demo
+	@$(BIN)/medfuse demo --overwrite
 
 test: lint types contract unit  ## everything that must pass
 
@@ -52,8 +52,8 @@ format: $(INSTALLED)  ## rewrite the sources in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(INSTALLED)  ## time and memory of the slow parts
-	@$(BIN)/python -m pytest tests/benchmarks -s -m benchmark
+bench: $(INSTALLED)  ## time the slow steps
+	@$(BIN)/python tests/benchmarks/bench_steps.py
 
 clean:  ## remove everything that can be made again, .venv included
 	@rm -rf $(VENV) build dist medfuse.egg-info docs/_build docs/reference/api docs/reference/cli.md demo_output

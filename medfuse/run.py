@@ -14,8 +14,9 @@ from torch import Tensor
 
 from medfuse.inferers.device import resolve_device
 from medfuse.inferers.method import fusion_method
+from medfuse.io.color_palette import PALETTES
 from medfuse.io.output_folder import whole_folder
-from medfuse.options import FusionOptions
+from medfuse.options import FusionOptions, check_choice
 from medfuse.progress import Progress, Silent, showing
 
 _log = logging.getLogger(__name__)
@@ -58,9 +59,7 @@ class Run:
 
 
 @contextmanager
-def started_run(
-    options: FusionOptions, progress: Progress | None = None, inputs: Sequence[Path] = ()
-) -> Iterator[Run]:
+def started_run(options: FusionOptions, progress: Progress | None = None, inputs: Sequence[Path] = ()) -> Iterator[Run]:
     """Check what can be checked before any work, and open the output folder.
 
     The folder appears under its name when the block ends well, and not at all otherwise.
@@ -71,10 +70,12 @@ def started_run(
         inputs: the files that are read, which the output must not replace.
 
     Raises:
+        OptionError: if there is no such palette.
         DeviceError: if the device is not there.
         WeightsError: if the weights do not fit.
         OutputError: if the output exists or cannot be written.
     """
+    check_choice("palette", options.palette, PALETTES)
     device = resolve_device(options.device)
     network = fusion_method(options.method, options.weights, device)
     with ExitStack() as stack:

@@ -24,11 +24,11 @@ from medfuse.run import Run
 from medfuse.transforms.colorize import EMISSION, colorize
 from medfuse.transforms.fuse import keep_fixed_outside
 from medfuse.transforms.load import GUESSED, load_volume
-from medfuse.transforms.normalize import through_window, volume_window
+from medfuse.transforms.normalize import black_outside, through_window, volume_window
 from medfuse.transforms.register import Registered, register_to_fixed
 from medfuse.transforms.stack import stack_modalities
 from medfuse.transforms.volumes import NORMALIZED, on_grid_of
-from medfuse.transforms.windows import IntensityWindow
+from medfuse.transforms.windows import IntensityWindow, check_window
 
 Source: TypeAlias = str | Path | MetaTensor
 
@@ -64,13 +64,13 @@ class Slices:
 def read_pair(fixed: Source, moving: Source, run: Run) -> Pair:
     """Step 1 of 8, read: two files become two volumes that know their modality."""
     with run.step("read"):
-        pair = Pair(
-            load_volume(fixed, run.options.fixed_modality), load_volume(moving, run.options.moving_modality)
-        )
+        pair = Pair(load_volume(fixed, run.options.fixed_modality), load_volume(moving, run.options.moving_modality))
     for role, volume in (("fixed", pair.fixed), ("moving", pair.moving)):
         if volume.meta["modality_source"] == GUESSED:
             modality = volume.meta["modality"]
             run.note(f"the {role} volume does not state its modality; its values look like {modality}")
+    check_window(run.options.fixed_window, str(pair.fixed.meta["modality"]))
+    check_window(run.options.moving_window, str(pair.moving.meta["modality"]))
     return pair
 
 
@@ -80,9 +80,7 @@ def register_pair(pair: Pair, run: Run) -> Registered:
         registered = register_to_fixed(pair.fixed, pair.moving, run.options.registration, progress)
     outside = 1.0 - float(registered.inside.float().mean())
     if outside > 0.0:
-        run.note(
-            f"{outside:.1%} of the fixed grid lies outside the moving scan; there the result is the fixed volume"
-        )
+        run.note(f"{outside:.1%} of the fixed grid lies outside the moving scan; there the result is the fixed volume")
     return registered
 
 
@@ -90,12 +88,9 @@ def normalize_pair(pair: Pair, registered: Registered, run: Run) -> Normalized:
     """Step 3 of 8, normalize: values go to [0, 1], by one window for each whole volume."""
     with run.step("normalize"):
         fixed_window = volume_window(pair.fixed, run.options.fixed_window)
-        moving_window = volume_window(
-            pair.moving, run.options.moving_window
-        )  # before resampling changes the values
+        moving_window = volume_window(pair.moving, run.options.moving_window)  # before resampling changes the values
         fixed = through_window(pair.fixed, fixed_window)
-        moving = through_window(registered.moving, moving_window)
-        moving = on_grid_of(moving, moving.as_tensor() * registered.inside.as_tensor())
+        moving = black_outside(through_window(registered.moving, moving_window), registered.inside)
     return Normalized(fixed, moving, fixed_window, moving_window)
 
 
@@ -161,9 +156,7 @@ def report(pair: Pair, result: FusionResult, run: Run) -> None:
     with run.step("report"):
         if run.folder is not None:
             write_preview(result, run.options.palette, run.folder / "preview.png")
-    result.record = make_record(
-        result, (pair.fixed, pair.moving), run.options, run.notes, run.seconds, run.device
-    )
+    result.record = make_record(result, (pair.fixed, pair.moving), run.options, run.notes, run.seconds, run.device)
     if run.folder is not None:
         write_record(result.record, run.folder)
 
@@ -172,5 +165,5 @@ def _color(fused: MetaTensor, normalized: Normalized, palette: str) -> MetaTenso
     """Color the fused volume if one of the two is an emission scan."""
     for volume in (normalized.moving, normalized.fixed):
         if volume.meta["modality"] in EMISSION:
-            return on_grid_of(fused, colorize(fused.as_tensor(), volume.as_tensor(), palette))
+            return on_grid_of(fused, colorize(fused.as_tensor(), volume.as_tensor(), palette), {"units": "RGB"})
     return None

@@ -12,7 +12,6 @@ from typing import NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from medfuse.errors import MedfuseError
@@ -22,8 +21,8 @@ P = ParamSpec("P")
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class StepBars:
@@ -62,21 +61,27 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        signal.signal(signal.SIGTERM, _interrupt)
-        _log_to_console()
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        logging.getLogger("medfuse").handlers = [_Notes()]
         try:
             command(*args, **kwargs)
         except MedfuseError as error:
             _fail(f"error: {error}", EXIT_ERROR)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was written", EXIT_INTERRUPTED)
+        except MemoryError:
+            _fail("error: the memory of this computer does not suffice; give smaller volumes", EXIT_ERROR)
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     return wrapper
 
 
-def _log_to_console() -> None:
-    handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
-    logging.getLogger("medfuse").handlers = [handler]
+class _Notes(logging.Handler):
+    """Says each note of the library in one line, above the bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(f"note: {record.getMessage()}", markup=False)
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:

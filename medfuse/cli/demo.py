@@ -23,13 +23,15 @@ def demo(
 ) -> None:
     """Make a phantom patient, fuse its MR with its CT and its PET, and compare with the truth."""
     patient = output / "patient"
+    jobs = {
+        moving: FusionOptions(output=output / f"MR_{moving}", overwrite=overwrite, method=method)
+        for moving in ("CT", "PT")
+    }
     with progress_bar() as progress:
         made = medfuse.make_phantom(medfuse.PhantomOptions(seed=seed, profile=profile), progress)
         medfuse.write_phantom(made, patient, overwrite)
     out.print(f"The patient: {', '.join(made.volumes)}, each moved by a known transform, in {patient}.", markup=False)
-    for moving in ("CT", "PT"):
-        folder = output / f"MR_{moving}"
-        options = FusionOptions(output=folder, overwrite=overwrite, method=method)
+    for moving, options in jobs.items():
         with progress_bar() as progress:
             result = medfuse.fuse_volumes(patient / "MR_T1.nii.gz", patient / f"{moving}.nii.gz", options, progress)
         error = medfuse.metrics.target_registration_error_mm(
@@ -42,6 +44,6 @@ def demo(
         )
         out.print(
             f"MR + {moving}: the head had moved by {moved.mean_mm:.1f} mm; registration leaves an error of "
-            f"{error.mean_mm:.2f} mm (largest {error.max_mm:.2f} mm). Open {folder / 'preview.png'}",
+            f"{error.mean_mm:.2f} mm (largest {error.max_mm:.2f} mm). Open {output / f'MR_{moving}' / 'preview.png'}",
             markup=False,
         )

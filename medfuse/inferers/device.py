@@ -9,7 +9,7 @@ import torch
 
 from medfuse.errors import DeviceError
 
-_CPU_ALLOCATOR = "DefaultCPUAllocator"
+_SIGNS_OF_NO_MEMORY = ("out of memory", "not enough memory", "DefaultCPUAllocator", "ALLOC_FAILED")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -26,7 +26,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, ImportError):  # torch names each kind of absence otherwise
         present = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         msg = f"there is no device {name!r} here; choose auto or one of {', '.join(present)}"
         raise DeviceError(msg) from None
@@ -37,8 +37,12 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def memory_hint(device: torch.device, slices_per_batch: int) -> Iterator[None]:
+def memory_hint(device: torch.device, slices_per_batch: int = 1) -> Iterator[None]:
     """Turn an out-of-memory error into a line that says what to do.
+
+    Args:
+        device: where the block computes.
+        slices_per_batch: how many slices go through the network at once.
 
     Raises:
         DeviceError: in place of torch's error.
@@ -46,8 +50,11 @@ def memory_hint(device: torch.device, slices_per_batch: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if not isinstance(error, torch.OutOfMemoryError) and _CPU_ALLOCATOR not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and not any(
+            sign in str(error) for sign in _SIGNS_OF_NO_MEMORY
+        ):
             raise
-        smaller = f"fewer than {slices_per_batch} slices per batch" if slices_per_batch > 1 else "device cpu"
-        msg = f"device {str(device)!r} ran out of memory; try {smaller}, or crop the volumes"
+        hints = [f"fewer than {slices_per_batch} slices per batch"] if slices_per_batch > 1 else []
+        hints += ["device cpu"] if device.type != "cpu" else []
+        msg = f"device {str(device)!r} ran out of memory; try {', '.join([*hints, 'smaller volumes'])}"
         raise DeviceError(msg) from None

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from medfuse.inferers.device import memory_hint
 from medfuse.networks import build
 from medfuse.networks.rules import RULES
 
@@ -22,7 +23,10 @@ def fusion_method(name: str, weights: str | Path, device: torch.device) -> Calla
 
     Raises:
         WeightsError: if the weights do not fit.
+        DeviceError: if they take more memory than the device has.
     """
     if name in RULES:
         return RULES[name]
-    return build(name, weights).to(device)
+    with memory_hint(device):
+        network: nn.Module = build(name, weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

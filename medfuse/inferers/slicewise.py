@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 
@@ -40,7 +41,7 @@ def fuse_slices(
     """
     progress = progress or Silent()
     fused = torch.zeros(slices.shape[0], 1, *slices.shape[2:])
-    batches = slices_with_picture(slices).nonzero()[:, 0].split(slices_per_batch)
+    batches = torch.split(slices_with_picture(slices).nonzero()[:, 0], slices_per_batch)
     with torch.inference_mode(), memory_hint(device, slices_per_batch):
         for number, indices in enumerate(batches):
             progress.advance(number, len(batches))
@@ -64,14 +65,18 @@ class SlicewiseInferer(Inferer):  # type: ignore[misc]
         self.slices_per_batch = slices_per_batch
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Map volumes (B, 2, X, Y, Z) in [0, 1] to (B, 1, X, Y, Z) on the CPU."""
-        fused = [
-            join_slices(
-                fuse_slices(
-                    split_into_slices(volume, self.spatial_dim), network, inputs.device, self.slices_per_batch
-                ),
-                self.spatial_dim,
-            )
-            for volume in inputs
-        ]
-        return torch.stack(fused)
+        """Map volumes (B, 2, X, Y, Z) in [0, 1] to (B, 1, X, Y, Z), on the same device and with the same metadata.
+
+        What follows the network is handed on to it.
+        """
+
+        def called(slices: Tensor) -> Tensor:
+            return network(slices, *args, **kwargs)
+
+        volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        fused = torch.stack([self._fuse(volume, called) for volume in volumes]).to(inputs.device)
+        return MetaTensor(fused).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else fused
+
+    def _fuse(self, volume: Tensor, network: Callable[..., Tensor]) -> Tensor:
+        slices = split_into_slices(volume, self.spatial_dim)
+        return join_slices(fuse_slices(slices, network, volume.device, self.slices_per_batch), self.spatial_dim)

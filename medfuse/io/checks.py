@@ -88,9 +88,7 @@ def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
     return x, y, z
 
 
-def to_float32(
-    raw: npt.NDArray[np.generic], slope: float, intercept: float, name: str
-) -> npt.NDArray[np.float32]:
+def to_float32(raw: npt.NDArray[np.generic], slope: float, intercept: float, name: str) -> npt.NDArray[np.float32]:
     """Turn stored values, shape (X, Y, Z), into real ones: ``slope * stored + intercept``.
 
     The arithmetic is done in float64, one slice at a time, and rounded once.

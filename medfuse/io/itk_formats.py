@@ -107,9 +107,7 @@ def _explained(error: Exception, name: str) -> InputError:
         return unusable_orientation(name)
     if isinstance(error, UnicodeError):
         return UnreadableFileError(f"{name}: this name cannot be read; use plain letters")
-    return UnreadableFileError(
-        f"{name} is truncated or damaged ({last_line(error)}); copy or download it again"
-    )
+    return UnreadableFileError(f"{name} is truncated or damaged ({last_line(error)}); copy or download it again")
 
 
 def itk_name(path: Path) -> str:

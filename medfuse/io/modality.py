@@ -6,8 +6,6 @@ with ``sub-01_T1w.json`` beside it. Modalities are named as in DICOM: MR, CT, PT
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -15,13 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medfuse.io.checks import shown
+from medfuse.io.sidecar import read_sidecar, stem_of
 from medfuse.options import MODALITIES
 
-log = logging.getLogger(__name__)
-
-_LARGEST_SIDECAR = 2**20
-_EXTENSIONS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 _SYNONYMS = {"PET": "PT", "MRI": "MR", "SPECT": "NM"}
 _MR_SUFFIXES = (
     *("t1w", "t2w", "pdw", "flair", "t2star", "t2starw", "t1map", "t2map", "t1rho", "pdt2"),
@@ -48,9 +42,7 @@ class FoundModality:
     source: str
 
 
-def find_modality(
-    path: str | os.PathLike[str], meta: Mapping[str, Any] | None = None
-) -> FoundModality | None:
+def find_modality(path: str | os.PathLike[str], meta: Mapping[str, Any] | None = None) -> FoundModality | None:
     """Look for the modality in the header, then in a JSON sidecar, then in the file name.
 
     Args:
@@ -61,11 +53,10 @@ def find_modality(
         What was found, or None if nothing tells, or something other than MR, CT, PT or NM.
     """
     path = Path(path)
-    stem = _stem(path)
     told = (
         ("header", _as_dicom(None if meta is None else meta.get("modality"))),
-        ("sidecar", _as_dicom(_sidecar_modality(path.with_name(f"{stem}.json")))),
-        ("file name", _suffix_modality(stem)),
+        ("sidecar", _as_dicom(read_sidecar(path).get("Modality"))),
+        ("file name", _suffix_modality(stem_of(path))),
     )
     return next((FoundModality(modality, source) for source, modality in told if modality is not None), None)
 
@@ -74,13 +65,6 @@ def modality_of(path: str | os.PathLike[str], meta: Mapping[str, Any] | None = N
     """Return what ``find_modality`` finds, without the source."""
     found = find_modality(path, meta)
     return None if found is None else found.modality
-
-
-def _stem(path: Path) -> str:
-    for extension in _EXTENSIONS:
-        if path.name.lower().endswith(extension):
-            return path.name[: -len(extension)]
-    return path.stem
 
 
 def _as_dicom(value: object) -> str | None:
@@ -96,21 +80,3 @@ def _suffix_modality(stem: str) -> str | None:
     """Apply the BIDS rule: what follows the last underscore names the contrast; a bare ``T1`` counts too."""
     last = re.split(r"[_.\s]", stem)[-1]
     return _SUFFIX_MODALITY.get(last.lower())
-
-
-def _sidecar_modality(path: Path) -> object:
-    """Return the sidecar's ``Modality``; a missing one is normal, a broken one is logged and passed over."""
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_SIDECAR + 1)
-        if len(content) > _LARGEST_SIDECAR:
-            log.warning("%s is larger than %d bytes and was not read", shown(path.name), _LARGEST_SIDECAR)
-            return None
-        fields = json.loads(content)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = type(error).__name__
-        log.warning("%s is not readable JSON and was passed over (%s)", shown(path.name), reason)
-        return None
-    return fields.get("Modality") if isinstance(fields, dict) else None

@@ -25,9 +25,7 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
     x = x.flatten(2) - x.flatten(2).mean(dim=-1, keepdim=True)  # (B, C, H*W)
     y = y.flatten(2) - y.flatten(2).mean(dim=-1, keepdim=True)
     covariance = (x * y).sum(dim=-1)
-    scale = torch.linalg.vector_norm(x, dim=-1) * torch.linalg.vector_norm(
-        y, dim=-1
-    )  # flat: slope 0, not NaN
+    scale = torch.linalg.vector_norm(x, dim=-1) * torch.linalg.vector_norm(y, dim=-1)  # flat: slope 0, not NaN
     coefficients: Tensor = covariance / (scale + _LEAST_DENOMINATOR)
     return coefficients.clamp(-1.0, 1.0).mean()
 

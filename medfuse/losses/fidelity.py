@@ -26,10 +26,9 @@ def worst_source_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     Returns:
         A scalar; images of which a source is blank do not count.
     """
-    kept = [
-        visual_information_fidelity(_GRAY_LEVELS * source, _GRAY_LEVELS * fused) for source in (first, second)
-    ]
-    return 1.0 - _mean_of_defined(torch.minimum(kept[0], kept[1]))
+    levels = _GRAY_LEVELS * fused.double()  # variances of dark ground cancel to noise in float32
+    kept = [visual_information_fidelity(_GRAY_LEVELS * source.double(), levels) for source in (first, second)]
+    return 1.0 - _mean_of_defined(torch.minimum(kept[0], kept[1])).to(fused.dtype)
 
 
 def edge_loss(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:

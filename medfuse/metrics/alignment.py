@@ -60,9 +60,7 @@ def rotation_error_degrees(found: Matrix, true: Matrix) -> float:
         The angle of the rotation that leads from one to the other.
     """
     between = found[:3, :3] @ true[:3, :3].T
-    axis = np.array(
-        [between[2, 1] - between[1, 2], between[0, 2] - between[2, 0], between[1, 0] - between[0, 1]]
-    )
+    axis = np.array([between[2, 1] - between[1, 2], between[0, 2] - between[2, 0], between[1, 0] - between[0, 1]])
     # The arc tangent keeps its precision near 0, where the arc cosine of the trace loses half its digits.
     return float(np.degrees(np.arctan2(np.linalg.norm(axis), np.trace(between) - 1.0)))
 

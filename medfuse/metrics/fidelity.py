@@ -32,11 +32,11 @@ def visual_information_fidelity(source: Tensor, fused: Tensor) -> Tensor:
     kept = torch.zeros(source.shape[0], dtype=source.dtype, device=source.device)
     available = torch.zeros_like(kept)
     for scale in range(_SCALES):
-        size = 2 ** (_SCALES - scale) + 1
-        kernel = _gaussian_kernel(size, size / 5.0, source)
+        profile = _gaussian_profile(2 ** (_SCALES - scale) + 1, source)
         if scale > 0:
-            source, fused = (F.conv2d(image, kernel)[..., ::2, ::2] for image in (source, fused))
-        scale_kept, scale_available = _information(source, fused, kernel)
+            source, fused = _blur([source, fused], profile)
+            source, fused = source[..., ::2, ::2], fused[..., ::2, ::2]
+        scale_kept, scale_available = _information(source, fused, profile)
         kept, available = kept + scale_kept, available + scale_available
     blank = available == 0.0
     share = kept / available.masked_fill(blank, 1.0)  # so that a blank source sends back no NaN gradient
@@ -49,12 +49,13 @@ def _centered(image: Tensor) -> Tensor:
     return image - middle.detach()
 
 
-def _information(source: Tensor, fused: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+def _information(source: Tensor, fused: Tensor, profile: Tensor) -> tuple[Tensor, Tensor]:
     """Return the information of the source that one scale keeps, and all that it has, each (B,)."""
-    mean_source, mean_fused = F.conv2d(source, kernel), F.conv2d(fused, kernel)
-    var_source = (F.conv2d(source * source, kernel) - mean_source * mean_source).clamp_min(0.0)
-    var_fused = (F.conv2d(fused * fused, kernel) - mean_fused * mean_fused).clamp_min(0.0)
-    covariance = F.conv2d(source * fused, kernel) - mean_source * mean_fused
+    maps = _blur([source, fused, source * source, fused * fused, source * fused], profile)
+    mean_source, mean_fused, square_source, square_fused, product = maps
+    var_source = (square_source - mean_source * mean_source).clamp_min(0.0)
+    var_fused = (square_fused - mean_fused * mean_fused).clamp_min(0.0)
+    covariance = product - mean_source * mean_fused
 
     gain = covariance / (var_source + _EPS)
     distortion = var_fused - gain * covariance
@@ -70,8 +71,13 @@ def _information(source: Tensor, fused: Tensor, kernel: Tensor) -> tuple[Tensor,
     return kept.sum(dim=(1, 2, 3)), available.sum(dim=(1, 2, 3))
 
 
-def _gaussian_kernel(size: int, sigma: float, like: Tensor) -> Tensor:
+def _blur(images: list[Tensor], profile: Tensor) -> list[Tensor]:
+    """Average each window of images (B, 1, H, W), one axis after the other."""
+    rows = F.conv2d(torch.cat(images), profile[None, None, None, :])
+    return list(F.conv2d(rows, profile[None, None, :, None]).chunk(len(images)))
+
+
+def _gaussian_profile(size: int, like: Tensor) -> Tensor:
     offsets = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2.0
-    profile = torch.exp(-offsets.square() / (2.0 * sigma * sigma))
-    profile = profile / profile.sum()
-    return torch.outer(profile, profile)[None, None]  # (1, 1, size, size)
+    profile = torch.exp(-offsets.square() / (2.0 * (size / 5.0) ** 2))
+    return profile / profile.sum()  # (size,)

@@ -54,15 +54,8 @@ class CDDFuseConfig:
         if self.channels < 2 or self.channels % 2 or self.heads < 1 or self.channels % self.heads:
             msg = f"channels is {self.channels} and heads {self.heads}; give even channels that heads divides"
             raise OptionError(msg)
-        if (
-            self.blocks < 0
-            or self.detail_nodes < 0
-            or self.scale_clamp < 0
-            or self.channels * self.expansion < 1
-        ):
-            msg = (
-                "blocks, detail_nodes and scale_clamp must be at least 0, and channels x expansion at least 1"
-            )
+        if self.blocks < 0 or self.detail_nodes < 0 or self.scale_clamp < 0 or self.channels * self.expansion < 1:
+            msg = "blocks, detail_nodes and scale_clamp must be at least 0, and channels x expansion at least 1"
             raise OptionError(msg)
 
 
@@ -195,7 +188,7 @@ class CDDFuse(nn.Module):
             logits = logits + first
         features_first = Features(base_first, detail_first, shared_first)
         features_second = Features(base_second, detail_second, shared_second)
-        return torch.sigmoid(logits), features_first, features_second
+        return torch.sigmoid(logits.to(image.dtype)), features_first, features_second
 
     @torch.jit.unused
     def reconstruct(self, image: Tensor, skip: bool = True) -> tuple[Tensor, Features]:

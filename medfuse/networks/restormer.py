@@ -151,9 +151,7 @@ class RestormerBlock(nn.Module):
         norm_bias: use the LayerNorm with mean and bias.
     """
 
-    def __init__(
-        self, channels: int, heads: int, expansion: float, bias: bool = False, norm_bias: bool = True
-    ) -> None:
+    def __init__(self, channels: int, heads: int, expansion: float, bias: bool = False, norm_bias: bool = True) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(channels, norm_bias)
         self.attn = MDTA(channels, heads, bias)
@@ -185,9 +183,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2)
-        )
+        self.body = nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, 2C, H/2, W/2)."""
@@ -200,9 +196,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2)
-        )
+        self.body = nn.Sequential(nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C/2, 2H, 2W)."""
@@ -250,9 +244,7 @@ class RestormerConfig:
             msg = "blocks and refinement_blocks must be at least 0, and channels x expansion at least 1"
             raise OptionError(msg)
         if self.in_channels < 1 or not (self.dual_pixel or self.out_channels == self.in_channels):
-            msg = (
-                "in_channels must be at least 1 and, as the input is added to the output, equal out_channels"
-            )
+            msg = "in_channels must be at least 1 and, as the input is added to the output, equal out_channels"
             raise OptionError(msg)
 
 
@@ -286,9 +278,7 @@ class Restormer(nn.Module):
         self.up2_1 = Upsample(2 * width)
         self.decoder_level1 = self._level(0, 2 * width, config.blocks[0])  # not reduced: stays 2C wide
         self.refinement = self._level(0, 2 * width, config.refinement_blocks)
-        self.skip_conv = (
-            nn.Conv2d(width, 2 * width, 1, bias=config.bias) if self.dual_pixel else nn.Identity()
-        )
+        self.skip_conv = nn.Conv2d(width, 2 * width, 1, bias=config.bias) if self.dual_pixel else nn.Identity()
         self.output = nn.Conv2d(2 * width, config.out_channels, 3, padding=1, bias=config.bias)
 
     def _level(self, level: int, channels: int, blocks: int) -> nn.Sequential:

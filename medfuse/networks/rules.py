@@ -43,8 +43,8 @@ def laplacian_pyramid(image: Tensor) -> Tensor:
         remaining = smaller
     fused = average(remaining)
     for detail in reversed(details):
-        strongest = detail.abs().argmax(dim=1, keepdim=True)  # (N, 1, H, W)
-        fused = _enlarge(fused, detail) + detail.gather(1, strongest)
+        bright, dark = detail.amax(dim=1, keepdim=True), detail.amin(dim=1, keepdim=True)  # (N, 1, H, W)
+        fused = _enlarge(fused, detail) + torch.where(bright >= -dark, bright, dark)
     return fused.clamp(0.0, 1.0)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
@@ -34,6 +35,19 @@ NETWORKS = ("cddfuse", "restormer")
 DEFAULT_WEIGHTS = "default"
 
 _METADATA_KEY = "medfuse"
+_READING_ERRORS = (  # whatever torch's reader of checkpoints raises on a damaged one
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 _LARGEST_NUMBER = 4096  # of channels or blocks in a configuration that a file may ask for
 
 
@@ -236,9 +250,7 @@ def _config_from(stored: object, name: str, path: Path) -> Config:
     if not values or wrong:
         msg = f"{path}: its configuration does not fit this version of medfuse ({', '.join(wrong) or 'none'})"
         raise WeightsError(msg)
-    numbers: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
+    numbers: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
         return kind(**numbers)
     except OptionError as error:
@@ -250,9 +262,7 @@ def _is_like(value: Any, default: Any) -> bool:
     """Tell whether a value read from JSON has the type of a default, and no absurd size."""
     if isinstance(default, tuple):
         return (
-            isinstance(value, list)
-            and len(value) == len(default)
-            and all(_is_like(each, default[0]) for each in value)
+            isinstance(value, list) and len(value) == len(default) and all(_is_like(each, default[0]) for each in value)
         )
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
@@ -264,8 +274,10 @@ def _is_like(value: Any, default: Any) -> bool:
 
 def _read_checkpoint(path: Path) -> Mapping[str, object]:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's doubts about a damaged file; it is judged below
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except _READING_ERRORS:
         msg = f"{path}: not a checkpoint of plain tensors; it is damaged, or holds code, which is not run"
         raise WeightsError(msg) from None
     if not isinstance(checkpoint, dict):

@@ -76,9 +76,7 @@ def to_mask(image: Image) -> Mask:
 
 def widen(mask: Image, margin_mm: float) -> Image:
     """Grow a mask by a margin, so that it takes in the border of the body and some air."""
-    distance = sitk.SignedMaurerDistanceMap(
-        mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
-    )
+    distance = sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
     return sitk.Cast(distance <= margin_mm, sitk.sitkUInt8)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
+from medfuse.configs import read_config
 from medfuse.errors import OptionError
 
 
@@ -64,9 +62,7 @@ def load_preset(name: str) -> Preset:
     Raises:
         OptionError: if there is none of that name.
     """
-    known: dict[str, dict[str, Any]] = json.loads(
-        (resources.files("medfuse.configs") / "registration.json").read_text(encoding="utf-8")
-    )
+    known = read_config("registration")
     if name not in known:
         msg = f"registration preset is {name!r}; choose one of {', '.join(sorted(known))}"
         raise OptionError(msg)

@@ -29,6 +29,7 @@ from medfuse.registration.scans import Scans, prepare
 from medfuse.registration.starts import HEADER, make_starts
 
 _HEADER = np.eye(4)
+_LEAST_SIMILARITY = 1e-3  # nats; rounding alone leaves a little to a volume of one value
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def register_rigid(
     scans = prepare(fixed, fixed_affine_ras, moving, moving_affine_ras, preset)
     found, tried = _search(scans, preset, options.seed, listener)
     result = _conclude(scans, found, tried, _shape(moving), moving_affine_ras)
-    if result.overlap_fraction < preset.smallest_overlap or result.similarity_end <= 0.0:
+    if result.overlap_fraction < preset.smallest_overlap or result.similarity_end < _LEAST_SIMILARITY:
         msg = (
             f"no pose was found at which the moving volume covers the fixed head "
             f"(best overlap {result.overlap_fraction:.0%}); check that both volumes show the same region"

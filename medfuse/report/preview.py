@@ -54,13 +54,11 @@ def write_preview(result: FusionResult, palette: str, path: Path) -> None:
             picture = plane_picture(volume, plane, center)
             _draw(axes[row, column], picture, plane, spacing, title if row == 0 else "")
     _caption(figure, result)
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.95, bottom=0.12, wspace=0.02, hspace=0.03)
+    figure.subplots_adjust(left=0.01, right=0.93, top=0.95, bottom=0.12, wspace=0.02, hspace=0.03)
     emission_window = _emission_window(result)
     if emission_window is not None:
         _color_bar(figure, emission_window, palette)
-    FigureCanvasAgg(figure).print_figure(
-        path, dpi=_DOTS_PER_INCH, facecolor="black", metadata={"Software": None}
-    )
+    FigureCanvasAgg(figure).print_figure(path, dpi=_DOTS_PER_INCH, facecolor="black", metadata={"Software": None})
 
 
 def canonical(volume: Picture, affine_ras: Matrix) -> Picture:
@@ -68,8 +66,7 @@ def canonical(volume: Picture, affine_ras: Matrix) -> Picture:
     order = [anatomical_dim(affine_ras, plane) for plane in ANATOMICAL_AXES]
     turned = np.transpose(volume, [*order, *range(3, volume.ndim)])
     signs = np.sign([directions(affine_ras)[row, column] for row, column in enumerate(order)])
-    flipped = [axis for axis, sign in enumerate(signs) if sign < 0]
-    return np.flip(turned, axis=flipped) if flipped else turned
+    return np.flip(turned, axis=tuple(axis for axis, sign in enumerate(signs) if sign < 0))
 
 
 def canonical_spacing(affine_ras: Matrix) -> npt.NDArray[np.float64]:
@@ -103,12 +100,8 @@ def checkerboard(first: Picture, second: Picture, spacing: npt.NDArray[np.float6
 
 def _columns(result: FusionResult, palette: str, affine: Matrix) -> list[tuple[str, Picture]]:
     fixed_modality, moving_modality = result.modalities
-    fixed = canonical(
-        _in_color(result.fixed_normalized.as_tensor().numpy()[0], fixed_modality, palette), affine
-    )
-    moving = canonical(
-        _in_color(result.moving_normalized.as_tensor().numpy()[0], moving_modality, palette), affine
-    )
+    fixed = canonical(_in_color(result.fixed_normalized.as_tensor().numpy()[0], fixed_modality, palette), affine)
+    moving = canonical(_in_color(result.moving_normalized.as_tensor().numpy()[0], moving_modality, palette), affine)
     fused = result.fused.as_tensor().numpy()[0]
     drawn = np.repeat(fused[..., None], 3, axis=-1)
     if result.color is not None:
@@ -130,9 +123,9 @@ def _in_color(normalized: Picture, modality: str, palette: str) -> Picture:
 
 
 def _center(gray: Picture) -> tuple[int, int, int]:
-    weight = gray > gray.mean()
-    middle = [round(float(index.mean())) for index in np.nonzero(weight)]
-    return middle[0], middle[1], middle[2]
+    bright = np.argwhere(gray >= gray.mean())
+    x, y, z = (round(float(index)) for index in bright.mean(axis=0))
+    return x, y, z
 
 
 def _draw(axis: Axes, picture: Picture, plane: str, spacing: tuple[float, ...], title: str) -> None:
@@ -160,7 +153,7 @@ def _caption(figure: Figure, result: FusionResult) -> None:
 
 
 def _window_text(modality: str, window: IntensityWindow) -> str:
-    return f"{modality} {window.lower:g} to {window.upper:g} {window.units} ({window.source})"
+    return f"{modality} {window.lower:.4g} to {window.upper:.4g} {window.units} ({window.source})"
 
 
 def _emission_window(result: FusionResult) -> IntensityWindow | None:
@@ -172,9 +165,9 @@ def _emission_window(result: FusionResult) -> IntensityWindow | None:
 
 
 def _color_bar(figure: Figure, window: IntensityWindow, palette: str) -> None:
-    axis = figure.add_axes((0.955, 0.2, 0.012, 0.25))
+    axis = figure.add_axes((0.965, 0.4, 0.012, 0.3))
     gradient = np.linspace(0.0, 1.0, 256)[:, None]
     axis.imshow(gradient, aspect="auto", origin="lower", cmap=ListedColormap(palette_rgb(palette).numpy()))
     axis.set_xticks([])
-    axis.set_yticks([0, 255], [f"{window.lower:g}", f"{window.upper:g}"], color="white", fontsize=9)
+    axis.set_yticks([0, 255], [f"{window.lower:.3g}", f"{window.upper:.3g}"], color="white", fontsize=9)
     axis.set_title(window.units, color="white", fontsize=9)

@@ -55,9 +55,8 @@ def make_record(
     roles = ("fixed", "moving")
     return {
         "disclaimer": DISCLAIMER,
-        "versions": {name: metadata.version(name) for name in _PACKAGES}
-        | {"python": platform.python_version()},
-        "options": _jsonable(asdict(options)),
+        "versions": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "options": _jsonable(asdict(options) | _names_only(options)),
         "inputs": {role: _describe_input(volume) for role, volume in zip(roles, inputs, strict=True)},
         "registration": _jsonable(asdict(result.registration)),
         "inside_fraction": float(result.inside.float().mean()),
@@ -74,8 +73,7 @@ def make_record(
 def write_record(record: dict[str, Any], folder: Path) -> None:
     """Write ``run.json`` into a folder of outputs, listing the other files in it with their hashes."""
     record["outputs"] = {
-        path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)}
-        for path in sorted(folder.iterdir())
+        path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in sorted(folder.iterdir())
     }
     (folder / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=False) + "\n", encoding="utf-8")
 
@@ -122,6 +120,14 @@ def _describe_method(options: FusionOptions) -> dict[str, Any]:
     return {"name": options.method, "weights": path.name, "weights_sha256": file_hash(path)}
 
 
+def _names_only(options: FusionOptions) -> dict[str, str | None]:
+    """Return the options that are paths without their folders, which may name a patient."""
+    return {
+        "output": None if options.output is None else Path(options.output).name,
+        "weights": Path(options.weights).name,
+    }
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
@@ -129,4 +135,4 @@ def _jsonable(value: Any) -> Any:
         return [_jsonable(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    return value.name if isinstance(value, Path) else value
+    return value

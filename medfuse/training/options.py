@@ -47,6 +47,7 @@ class TrainingOptions:
         validate_every: steps between two looks at the validation pairs.
         validation_pairs: how many validation pairs each look takes, evenly spread; 0 for all.
         device: where to train: ``"auto"``, or a name that torch knows.
+        threads: threads of the CPU; 0 leaves the choice to torch. Sums come out alike for the same number only.
         seed: seed of weights, patches and augmentation.
         stage_one: weights of stage I.
         stage_two: weights of stage II.
@@ -66,6 +67,7 @@ class TrainingOptions:
     validate_every: int = 100
     validation_pairs: int = 12
     device: str = "cpu"
+    threads: int = 0
     seed: int = 0
     stage_one: StageOneWeights = field(default_factory=StageOneWeights)
     stage_two: StageTwoWeights = field(default_factory=StageTwoWeights)
@@ -79,6 +81,7 @@ class TrainingOptions:
             "patch_size": SMALLEST_PATCH,
             "validate_every": 1,
             "validation_pairs": 0,
+            "threads": 0,
             "seed": 0,
         }
         for name, smallest in least.items():

@@ -13,7 +13,7 @@ from medfuse.training.options import StageOneWeights, StageTwoWeights, TrainingO
 
 _T = TypeVar("_T")
 
-_GROUPS: dict[str, type] = {"network": CDDFuseConfig, "stage_one": StageOneWeights, "stage_two": StageTwoWeights}
+_GROUPS: dict[str, type[Any]] = {"network": CDDFuseConfig, "stage_one": StageOneWeights, "stage_two": StageTwoWeights}
 
 
 def training_options(preset: str, **overrides: Any) -> TrainingOptions:
@@ -41,9 +41,7 @@ def options_from(values: dict[str, Any], source: str) -> TrainingOptions:
     Raises:
         OptionError: if a key is unknown or a value impossible.
     """
-    groups = {
-        key: _filled(_GROUPS[key], value, f"{source}, {key}") for key, value in values.items() if key in _GROUPS
-    }
+    groups = {key: _filled(_GROUPS[key], value, f"{source}, {key}") for key, value in values.items() if key in _GROUPS}
     return _filled(TrainingOptions, {**values, **groups}, source)
 
 

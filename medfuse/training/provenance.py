@@ -9,13 +9,12 @@ from importlib import metadata
 import torch
 
 
-def environment(device: str) -> dict[str, object]:
+def environment(device: torch.device) -> dict[str, object]:
     """Return versions, machine and device, without anything personal.
 
     Args:
-        device: the torch device of the run.
+        device: the device of the run.
     """
-    kind = torch.device(device).type
     return {
         "medfuse": metadata.version("medfuse"),
         "torch": torch.__version__,
@@ -24,5 +23,5 @@ def environment(device: str) -> dict[str, object]:
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
     }

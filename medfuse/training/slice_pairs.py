@@ -56,9 +56,7 @@ def read_pairs(paths: list[SlicePaths], smallest_side: int) -> list[SlicePair]:
     return [_read_pair(pair, smallest_side) for pair in paths]
 
 
-def patch_loader(
-    pairs: list[SlicePair], patch_size: int, batch_size: int, steps: int, seed: int
-) -> DataLoader:
+def patch_loader(pairs: list[SlicePair], patch_size: int, batch_size: int, steps: int, seed: int) -> DataLoader:
     """Return a loader of augmented patches, in which every collection is as frequent as any other.
 
     Args:
@@ -80,9 +78,7 @@ def patch_dataset(pairs: list[SlicePair], patch_size: int, seed: int) -> Dataset
     """Return a MONAI dataset whose items are augmented patches, ``{"image": (2, patch, patch)}``."""
     augment = Compose(
         [
-            RandWeightedCropd(
-                keys="image", w_key="weight", spatial_size=(patch_size, patch_size), num_samples=1
-            ),
+            RandWeightedCropd(keys="image", w_key="weight", spatial_size=(patch_size, patch_size), num_samples=1),
             SelectItemsd(keys="image"),
             RandFlipd(keys="image", prob=0.5, spatial_axis=0),
             RandRotate90d(keys="image", prob=0.5, max_k=3),
@@ -103,10 +99,7 @@ def spread(pairs: list[SlicePair], number: int) -> list[SlicePair]:
     """Return about a number of pairs, evenly spread over each collection and shared between all; 0 for all."""
     if number == 0:
         return pairs
-    collections = [
-        list(members)
-        for _, members in groupby(sorted(pairs, key=_collection), key=_collection)
-    ]
+    collections = [list(members) for _, members in groupby(sorted(pairs, key=_collection), key=_collection)]
     each = max(1, number // len(collections))
     return [pair for members in collections for pair in _evenly(members, min(each, len(members)))]
 

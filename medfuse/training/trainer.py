@@ -1,51 +1,52 @@
 """Training: the two-stage loop, on MONAI's engine.
 
-``train()`` is the whole recipe: read pairs, stage I, stage II, judge, save.
+``train()`` is the whole recipe: read pairs, stage I, stage II; at intervals, judge and save.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from ignite.engine import Events
-from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.utils import set_determinism
-from torch import Tensor, nn
-from torch.utils.data import WeightedRandomSampler
+from torch import Tensor
 
-from medfuse.errors import MedfuseError
-from medfuse.networks import CDDFuse, build, save_weights
-from medfuse.training import validation
-from medfuse.training.options import TrainingOptions
+from medfuse.errors import OutputError
+from medfuse.inferers.device import resolve_device
+from medfuse.io.slice_sets import read_split, split_hash
+from medfuse.networks import CDDFuse, save_weights
+from medfuse.progress import Progress, Silent, showing
+from medfuse.training.optimization import PartwiseAdam
+from medfuse.training.options import SMALLEST_PATCH, TrainingOptions
 from medfuse.training.provenance import environment
-from medfuse.training.slice_pairs import SlicePair, balanced_weights, data_hash, patch_dataset, read_pairs
+from medfuse.training.record import Record
+from medfuse.training.slice_pairs import SlicePair, patch_loader, read_pairs, spread
 from medfuse.training.stages import Terms, stage_one_terms, stage_two_terms
+from medfuse.training.validation import score
 
 _log = logging.getLogger(__name__)
 
-_WARM_UP_STEPS = 20
-_FINAL_RATE = 0.01  # of the highest learning rate
-_BAD_STEPS_ALLOWED = 10
+Objective: TypeAlias = Callable[[Tensor], Terms]
 
 
-@dataclass
-class Record:
-    """What happened during a run: one row for each look at the validation pairs."""
-
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    skipped_steps: int = 0
-
-
-def train(data: Path, weights: Path, options: TrainingOptions, command: str) -> Record:
+def train(
+    data: Path,
+    weights: Path,
+    options: TrainingOptions,
+    command: str,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Record:
     """Train CDDFuse on pairs of slices in two stages, and save its weights.
 
     Args:
@@ -53,140 +54,128 @@ def train(data: Path, weights: Path, options: TrainingOptions, command: str) -> 
         weights: the ``.safetensors`` file to write; it is rewritten at each look at the validation pairs.
         options: what the run depends on.
         command: the command that reproduces the run, for the provenance.
+        overwrite: replace a weights file that is there before the run.
+        progress: told how far each stage is.
 
     Returns:
         The record that is also saved with the weights.
 
     Raises:
-        MedfuseError: if the data cannot be read, or the loss stays NaN or infinite.
+        MedfuseError: if the data cannot be read, the weights cannot be written, or the loss is often not finite.
     """
-    set_determinism(options.seed)
-    training_pairs, held_out = read_pairs(data, "train"), read_pairs(data, "validation")
-    network = build("cddfuse", config=options.network)
-    assert isinstance(network, CDDFuse)
-    network = network.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    provenance = {
-        "command": command,
-        "options": asdict(options),
-        "data": {part: data_hash(data, part) for part in ("train", "validation")},
-        "data_license": "research use only (AANLIB)",
-        "environment": environment(options.device),
-    }
-    record, started = Record(), time.monotonic()
+    _check_output(weights, overwrite)
+    device = resolve_device(options.device)
+    splits = {part: read_split(data, part) for part in ("train", "validation")}
+    pairs = read_pairs(splits["train"], options.patch_size)
+    held_out = read_pairs(splits["validation"], SMALLEST_PATCH)
+    looked_at = spread(held_out, options.validation_pairs)
+    hashes = {part: split_hash(paths, data) for part, paths in splits.items()}
+    with _on_threads(options.threads):
+        set_determinism(options.seed)
+        network = CDDFuse(options.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        provenance = {
+            "command": command,
+            "options": asdict(options),
+            "data": hashes,
+            "environment": environment(device),
+        }
+        run = _Run(network, device, options, pairs, looked_at, weights, provenance, progress or Silent())
+        run.stage("I", options.stage_one_steps, partial(stage_one_terms, network, weights=options.stage_one))
+        run.stage("II", options.stage_two_steps, partial(stage_two_terms, network, weights=options.stage_two))
+    return run.record
 
-    def judge(stage: str, step: int, terms: dict[str, float]) -> None:
-        scores = validation.score(network, _spread(held_out, options.validation_pairs))
-        network.train()
-        record.seconds = time.monotonic() - started
-        record.curve.append(
-            {
-                "stage": stage,
-                "step": step,
-                "seconds": round(record.seconds),
-                "loss": terms,
-                "validation": scores,
-            }
+
+@contextmanager
+def _on_threads(number: int) -> Iterator[None]:
+    """Compute on a number of CPU threads for a while; 0 for as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _check_output(weights: Path, overwrite: bool) -> None:
+    """Refuse before the run what would fail after its first hour."""
+    if weights.suffix != ".safetensors":
+        msg = f"{weights}: weights are written as safetensors; let the name end in .safetensors"
+        raise OutputError(msg)
+    if weights.exists() and not overwrite:
+        msg = f"{weights} exists; choose another name, or ask to overwrite it"
+        raise OutputError(msg)
+    if not weights.parent.is_dir():
+        msg = f"{weights.parent} is no folder; create it first"
+        raise OutputError(msg)
+
+
+@dataclass
+class _Run:
+    """A run on its way: what it works on, and what happened so far."""
+
+    network: CDDFuse
+    device: torch.device
+    options: TrainingOptions
+    pairs: list[SlicePair]
+    looked_at: list[SlicePair]
+    weights: Path
+    provenance: dict[str, Any]
+    progress: Progress
+    record: Record = field(default_factory=Record)
+    started: float = field(default_factory=time.monotonic)
+
+    def stage(self, name: str, steps: int, objective: Objective) -> None:
+        """Take the optimizer steps of one stage, judging at regular intervals and at its end."""
+        if steps == 0:
+            return
+        options = self.options
+        interval = min(options.validate_every, steps)
+        optimizer = PartwiseAdam(self.network, options.learning_rate, options.clip_norm, steps)
+        engine = SupervisedTrainer(
+            device=self.device,
+            max_epochs=-(-steps // interval),
+            train_data_loader=patch_loader(self.pairs, options.patch_size, options.batch_size, interval, options.seed),
+            network=self.network,
+            optimizer=optimizer.adam,
+            loss_function=objective,
+            iteration_update=lambda engine, batch: self._update(
+                name, engine.state.iteration, optimizer, objective, batch
+            ),
+            epoch_length=interval,
         )
-        _log.info("stage %s, step %d: %s; %s", stage, step, terms, scores)
-        save_weights(network, weights, {**provenance, "record": asdict(record)})
+        engine.logger.setLevel(logging.WARNING)
 
-    def objective_one(image: Tensor) -> Terms:
-        return stage_one_terms(network, image, options.stage_one)
+        def after_step() -> None:
+            step = engine.state.iteration
+            self.progress.advance(step, steps)
+            if step % interval == 0 or step == steps:
+                self._judge(name, step, engine.state.output)
+            if step == steps:
+                engine.terminate()
 
-    def objective_two(image: Tensor) -> Terms:
-        return stage_two_terms(network, image, options.stage_two)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, after_step)
+        with showing(self.progress, f"stage {name}"):
+            engine.run()
 
-    _run_stage("I", network, training_pairs, objective_one, options.stage_one_steps, options, record, judge)
-    _run_stage("II", network, training_pairs, objective_two, options.stage_two_steps, options, record, judge)
-    return record
-
-
-def _run_stage(
-    stage: str,
-    network: CDDFuse,
-    pairs: list[SlicePair],
-    objective: Callable[[Tensor], Terms],
-    steps: int,
-    options: TrainingOptions,
-    record: Record,
-    judge: Callable[[str, int, dict[str, float]], None],
-) -> None:
-    """Take the optimizer steps of one stage, judging at regular intervals."""
-    parts = [network.encoder, network.decoder, network.base_fusion, network.detail_fusion]
-    optimizer = torch.optim.Adam(
-        [{"params": list(part.parameters())} for part in parts], lr=options.learning_rate
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-
-    def update(engine: SupervisedTrainer, batch: dict[str, Tensor]) -> dict[str, float]:
-        image = batch["image"].as_tensor().to(options.device, memory_format=torch.channels_last)  # type: ignore[attr-defined]
-        with torch.autocast(
-            torch.device(options.device).type, torch.bfloat16, enabled=options.precision == "bfloat16"
-        ):
+    def _update(
+        self, stage: str, step: int, optimizer: PartwiseAdam, objective: Objective, batch: dict[str, Any]
+    ) -> dict[str, float]:
+        """Take one optimizer step, and return the weighted terms of its loss."""
+        image = batch["image"].as_tensor().to(self.device, memory_format=torch.channels_last)
+        halved = self.options.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
             terms = objective(image)
-        loss = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad()
-        if not torch.isfinite(loss):
-            _count_bad_step(record, stage, engine.state.iteration)
-        else:
-            loss.backward()  # type: ignore[no-untyped-call]
-            for part in parts:
-                nn.utils.clip_grad_norm_(part.parameters(), options.clip_norm)
-            optimizer.step()
-        schedule.step()
+        if not optimizer.step(torch.stack(list(terms.values())).sum()):
+            self.record.skip_step(stage, step)
         return {name: round(term.item(), 4) for name, term in terms.items()}
 
-    interval = min(options.validate_every, steps)
-    engine = SupervisedTrainer(
-        device=torch.device(options.device),
-        max_epochs=math.ceil(steps / interval) if steps else 0,
-        train_data_loader=_loader(pairs, options, interval),
-        network=network,
-        optimizer=optimizer,
-        loss_function=objective,
-        iteration_update=update,
-        epoch_length=interval,
-    )
-    engine.logger.setLevel(logging.WARNING)
-    engine.add_event_handler(
-        Events.EPOCH_COMPLETED, lambda: judge(stage, engine.state.iteration, engine.state.output)
-    )
-    engine.run()
-
-
-def _count_bad_step(record: Record, stage: str, step: int) -> None:
-    record.skipped_steps += 1
-    _log.warning("stage %s, step %d: the loss is not finite; the step is skipped", stage, step)
-    if record.skipped_steps > _BAD_STEPS_ALLOWED:
-        msg = f"the loss was not finite in {record.skipped_steps} steps; lower the learning rate"
-        raise MedfuseError(msg)
-
-
-def _loader(pairs: list[SlicePair], options: TrainingOptions, steps: int) -> DataLoader:
-    generator = torch.Generator().manual_seed(options.seed)
-    number = steps * options.batch_size
-    sampler = WeightedRandomSampler(balanced_weights(pairs), number, generator=generator)
-    dataset = patch_dataset(pairs, options.patch_size, options.seed)
-    return DataLoader(dataset, batch_size=options.batch_size, sampler=sampler, num_workers=0)
-
-
-def _rate(step: int, steps: int) -> float:
-    """Return the share of the highest learning rate: a linear rise, then half a cosine."""
-    rise = min(1.0, (step + 1) / _WARM_UP_STEPS)
-    fall = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, steps))))
-    return rise * (_FINAL_RATE + (1.0 - _FINAL_RATE) * fall)
-
-
-def _spread(pairs: list[SlicePair], number: int) -> list[SlicePair]:
-    """Return a number of pairs evenly spread over each collection; all of them for 0."""
-    if number == 0:
-        return pairs
-    by_collection: dict[str, list[SlicePair]] = {}
-    for pair in pairs:
-        by_collection.setdefault(pair.collection, []).append(pair)
-    each = max(1, number // len(by_collection))
-    return [
-        members[round((index + 0.5) * len(members) / each - 0.5)]
-        for members in by_collection.values()
-        for index in range(each)
-    ]
+    def _judge(self, stage: str, step: int, terms: dict[str, float]) -> None:
+        """Look at the validation pairs, and save the weights with what is known by now."""
+        scores = score(self.network, self.looked_at, self.device)
+        self.record.seconds = time.monotonic() - self.started
+        seconds = round(self.record.seconds)
+        self.record.curve.append(
+            {"stage": stage, "step": step, "seconds": seconds, "loss": terms, "validation": scores}
+        )
+        _log.info("stage %s, step %d: %s; %s", stage, step, terms, scores)
+        save_weights(self.network, self.weights, {**self.provenance, "record": asdict(self.record)})

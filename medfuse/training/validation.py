@@ -1,7 +1,8 @@
-"""Training: how well a network fuses the validation pairs, beside the trivial rules."""
+"""Training: how well a network fuses the validation pairs."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import fmean
@@ -20,20 +21,21 @@ Scores: TypeAlias = dict[str, dict[str, float]]
 _GRAY_LEVELS = 255.0
 
 
-def score(fuse: Fuse, pairs: list[SlicePair]) -> Scores:
+def score(fuse: Fuse, pairs: list[SlicePair], device: torch.device | str = "cpu") -> Scores:
     """Return the mean scores of a fusion rule for each collection of pairs.
 
     Args:
         fuse: maps (1, 2, H, W) in [0, 1] to (1, 1, H, W).
         pairs: the pairs to fuse.
+        device: where to compute.
 
     Returns:
         ``{collection: {"edge_transfer": ..., "worst_source_vif": ...}}``; pairs with a blank source do not count.
     """
     rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for pair in pairs:
-        row = _score_pair(fuse, pair.image[None])
-        if all(value == value for value in row):  # NaN: a source without edges or information
+        row = _score_pair(fuse, pair.image[None].to(device))
+        if not any(math.isnan(value) for value in row):
             rows[pair.collection].append(row)
     return {
         collection: {
@@ -44,19 +46,10 @@ def score(fuse: Fuse, pairs: list[SlicePair]) -> Scores:
     }
 
 
-def average(image: Tensor) -> Tensor:
-    """Fuse by the mean of both sources; (N, 2, H, W) to (N, 1, H, W)."""
-    return image.mean(dim=1, keepdim=True)
-
-
-def maximum(image: Tensor) -> Tensor:
-    """Fuse by the brighter source; (N, 2, H, W) to (N, 1, H, W)."""
-    return image.amax(dim=1, keepdim=True)
-
-
 @torch.no_grad()
 def _score_pair(fuse: Fuse, image: Tensor) -> tuple[float, float]:
+    """Return edge transfer and worst-source fidelity of one pair (1, 2, H, W); NaN where a source is blank."""
     first, second = (_GRAY_LEVELS * image).chunk(2, dim=1)
     fused = _GRAY_LEVELS * fuse(image).float()
-    kept = [visual_information_fidelity(source, fused).item() for source in (first, second)]
-    return edge_transfer(first, second, fused).item(), min(kept)
+    kept = torch.cat([visual_information_fidelity(source, fused) for source in (first, second)])
+    return edge_transfer(first, second, fused).item(), kept.min().item()

@@ -1,5 +1,6 @@
 """The steps as MONAI dictionary transforms, one per file, each made of a plain function beside it."""
 
+from medfuse.transforms.choose_window import ChooseWindowd
 from medfuse.transforms.colorize import Colorized
 from medfuse.transforms.fuse import FuseSlicesd
 from medfuse.transforms.load import LoadVolumed
@@ -9,6 +10,7 @@ from medfuse.transforms.save import SaveVolumed
 from medfuse.transforms.stack import StackModalitiesd
 
 __all__ = [
+    "ChooseWindowd",
     "Colorized",
     "FuseSlicesd",
     "LoadVolumed",

@@ -25,12 +25,12 @@ def colorize(fused: Tensor, emission: Tensor, palette: str = "hot_iron") -> Tens
     channel is clipped.
 
     Args:
-        fused: (1, X, Y, Z) in [0, 1].
+        fused: (1, X, Y, Z) in [0, 1], or a batch of it.
         emission: normalized PET or SPECT, same shape.
         palette: name of a DICOM standard palette.
 
     Returns:
-        (3, X, Y, Z) uint8, red, green, blue.
+        (3, X, Y, Z) uint8, red, green, blue; or a batch of it.
 
     Raises:
         OptionError: if there is no such palette.
@@ -38,10 +38,10 @@ def colorize(fused: Tensor, emission: Tensor, palette: str = "hot_iron") -> Tens
     table = palette_rgb(palette)
     weights = table.new_tensor(_LUMINANCE)
     chroma = table - (table @ weights)[:, None]  # (256, 3)
-    entries = (emission[0] * (len(table) - 1)).round().long()
-    color = chroma[entries].movedim(-1, 0)  # (3, X, Y, Z)
+    entries = (emission.squeeze(-4) * (len(table) - 1)).round().long()
+    color = chroma[entries].movedim(-1, -4)  # (..., 3, X, Y, Z)
     room = torch.where(color > 0.0, (1.0 - fused) / color, -fused / color)
-    room = room.masked_fill(color == 0.0, float("inf")).amin(dim=0, keepdim=True)
+    room = room.masked_fill(color == 0.0, float("inf")).amin(dim=-4, keepdim=True)
     mixed = fused + color * room.clamp(0.0, 1.0)
     return (mixed.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
 
@@ -72,4 +72,4 @@ class Colorized(Transform):  # type: ignore[misc]
         """Return the dictionary with the color volume added."""
         fused, emission = data[self.pred_key], data[self.emission_key]
         color = colorize(fused.as_tensor(), emission.as_tensor(), self.palette)
-        return {**data, self.color_key: on_grid_of(fused, color)}
+        return {**data, self.color_key: on_grid_of(fused, color, {"units": "RGB"})}

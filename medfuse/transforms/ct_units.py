@@ -15,6 +15,7 @@ CORMACK = "Cormack"
 
 _LOWEST_WITHOUT_AIR_HU = -200.0
 _HIGHEST_WITHOUT_BONE = 500.0
+_AIR_CEILING = 20.0  # noise about an unsigned air of 0
 _TISSUE_FLOOR = 600.0
 _WATER_UNSIGNED = 1000.0
 _HIGHEST_UNSIGNED_TISSUE = 1400.0
@@ -35,7 +36,7 @@ def ct_units(values: FloatArray) -> str:
     if values.min() < _LOWEST_WITHOUT_AIR_HU or values.max() <= _HIGHEST_WITHOUT_BONE:
         return HOUNSFIELD
     tissue = values[values > _TISSUE_FLOOR]
-    if tissue.size == 0:
+    if tissue.size <= np.count_nonzero(values > _AIR_CEILING) / 2.0:  # bone alone: a scan that was cropped to a head
         return HOUNSFIELD
     return UNSIGNED if float(np.median(tissue)) < _HIGHEST_UNSIGNED_TISSUE else CORMACK
 

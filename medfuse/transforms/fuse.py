@@ -14,14 +14,14 @@ from medfuse.inferers.method import fusion_method
 from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
 from medfuse.inferers.slicewise import fuse_slices
 from medfuse.options import METHODS, PLANES, check_choice
-from medfuse.transforms.volumes import on_grid_of
+from medfuse.transforms.volumes import NORMALIZED, on_grid_of
 
 
 def keep_fixed_outside(fused: Tensor, fixed: Tensor, inside: Tensor) -> Tensor:
     """Take the fixed volume where the moving scan has not seen: no picture is invented there.
 
     Args:
-        fused: (1, X, Y, Z) in [0, 1].
+        fused: (1, X, Y, Z) in [0, 1], or a batch of it.
         fixed: the normalized fixed volume, same shape.
         inside: bool, same shape.
     """
@@ -31,6 +31,8 @@ def keep_fixed_outside(fused: Tensor, fixed: Tensor, inside: Tensor) -> Tensor:
 class FuseSlicesd(Transform):  # type: ignore[misc]
     """Fuse the two channels of an image slice by slice.
 
+    Where the dictionary holds a mask of what the moving scan has seen, the fixed volume is kept outside of it.
+
     Args:
         image_key: key of the image, (2, X, Y, Z) or a batch (B, 2, X, Y, Z), in [0, 1].
         pred_key: key of the fused volume, (1, X, Y, Z) or (B, 1, X, Y, Z).
@@ -39,6 +41,8 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
         plane: ``"auto"``, ``"axial"``, ``"coronal"`` or ``"sagittal"``.
         device: ``"auto"`` or a torch device.
         slices_per_batch: how many slices go through the network at once.
+        fixed_key: key of the normalized fixed volume.
+        inside_key: key of the mask.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
         plane: str = "auto",
         device: str = "auto",
         slices_per_batch: int = 4,
+        fixed_key: str = "fixed",
+        inside_key: str = "inside",
     ) -> None:
         check_choice("method", method, METHODS)
         check_choice("plane", plane, PLANES)
@@ -59,6 +65,8 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
         self.device = resolve_device(device)
         self.network = fusion_method(method, weights, self.device)
         self.slices_per_batch = slices_per_batch
+        self.fixed_key = fixed_key
+        self.inside_key = inside_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with the fused volume added."""
@@ -69,7 +77,9 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
             fused = torch.stack([self._fuse(one, affine) for one, affine in pairs])
         else:
             fused = self._fuse(image.as_tensor(), image.affine)
-        return {**data, self.pred_key: on_grid_of(image, fused)}
+        if self.inside_key in data:
+            fused = keep_fixed_outside(fused, data[self.fixed_key].as_tensor(), data[self.inside_key].as_tensor())
+        return {**data, self.pred_key: on_grid_of(image, fused, {"units": NORMALIZED})}
 
     def _fuse(self, image: Tensor, affine: Tensor) -> Tensor:
         spatial_dim = spatial_dim_of(affine.numpy(), self.plane)

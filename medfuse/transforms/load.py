@@ -12,12 +12,16 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from medfuse.errors import InputError
+from medfuse.geometry import check_affine
+from medfuse.io.checks import check_values, spatial_shape
 from medfuse.io.modality import find_modality
+from medfuse.io.sidecar import read_sidecar
 from medfuse.io.volume_files import read_volume
 from medfuse.options import MODALITIES, check_choice
 from medfuse.transforms.guess_modality import guess_modality
 
 GUESSED = "guessed from the values"
+_IN_MEMORY = "a volume in memory"
 
 
 def load_volume(source: str | Path | MetaTensor, modality: str | None = None) -> MetaTensor:
@@ -29,14 +33,23 @@ def load_volume(source: str | Path | MetaTensor, modality: str | None = None) ->
             name, else guesses it from the values.
 
     Returns:
-        (1, X, Y, Z) float32; ``meta["modality"]`` and ``meta["modality_source"]`` say what it is and who says so.
+        (1, X, Y, Z) float32; ``meta["modality"]`` and ``meta["modality_source"]`` say what it is and who says so;
+        ``meta["units"]`` is what the sidecar or the volume itself states, if either does.
 
     Raises:
         InputError: if the file or volume cannot be used.
         OptionError: if the modality is not one of the four.
     """
-    volume = _copy(source) if isinstance(source, MetaTensor) else read_volume(Path(source))
+    volume = _copy(source) if isinstance(source, MetaTensor) else _read(Path(source))
     volume.meta["modality"], volume.meta["modality_source"] = _modality(volume, modality)
+    return volume
+
+
+def _read(path: Path) -> MetaTensor:
+    volume = read_volume(path)
+    units = read_sidecar(path).get("Units")
+    if isinstance(units, str):
+        volume.meta.setdefault("units", units)
     return volume
 
 
@@ -44,7 +57,13 @@ def _copy(volume: MetaTensor) -> MetaTensor:
     if volume.ndim != 4 or volume.shape[0] != 1:
         msg = f"a volume in memory has shape {tuple(volume.shape)}; give a MetaTensor (1, X, Y, Z)"
         raise InputError(msg)
-    copied: MetaTensor = volume.clone().float()
+    if volume.meta.get("space", "RAS") != "RAS":
+        msg = f"a volume in memory has an affine in {volume.meta['space']}; give one in RAS mm"
+        raise InputError(msg)
+    copied: MetaTensor = volume.detach().cpu().clone().float()
+    shape = spatial_shape(tuple(copied.shape[1:]), _IN_MEMORY)
+    check_values(copied.as_tensor().numpy(), _IN_MEMORY)
+    check_affine(copied.affine.numpy(), _IN_MEMORY, shape)
     return copied
 
 

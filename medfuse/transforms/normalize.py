@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from medfuse.transforms.volumes import NORMALIZED, on_grid_of
+from medfuse.errors import IntensityError
+from medfuse.transforms.volumes import NORMALIZED, WINDOW_KEY, meanings_of, on_grid_of
 from medfuse.transforms.windows import IntensityWindow, apply_window, choose_window
 
 
@@ -34,34 +36,68 @@ def normalize_intensity(volume: MetaTensor, choice: str = "auto") -> tuple[MetaT
 
 def volume_window(volume: MetaTensor, choice: str = "auto") -> IntensityWindow:
     """Choose the window of a volume from its modality, units and values; arguments as ``normalize_intensity``."""
-    units = str(volume.meta.get("units", ""))
-    return choose_window(volume.as_tensor().numpy(), str(volume.meta["modality"]), choice, units)
+    values, modality = volume.as_tensor().numpy(), str(volume.meta["modality"])
+    window = choose_window(values, modality, choice, str(volume.meta.get("units", "")))
+    seen = apply_window(values, window)
+    if seen.min() == seen.max():
+        msg = (
+            f"window {window.lower:g} to {window.upper:g} {window.units} ({window.source}) leaves no picture of the "
+            f"{modality} volume, whose values go from {values.min():g} to {values.max():g}; give another window"
+        )
+        raise IntensityError(msg)
+    return window
 
 
 def through_window(volume: MetaTensor, window: IntensityWindow) -> MetaTensor:
     """Map a volume (1, X, Y, Z) to [0, 1] through a window, keeping its metadata."""
     values = torch.from_numpy(apply_window(volume.as_tensor().numpy(), window))
-    return on_grid_of(volume, values, {"units": NORMALIZED})
+    return on_grid_of(volume, values, {**meanings_of(volume), "units": NORMALIZED, WINDOW_KEY: asdict(window)})
+
+
+def black_outside(volume: MetaTensor, inside: MetaTensor) -> MetaTensor:
+    """Set a normalized volume to 0 where its scan has not seen.
+
+    Args:
+        volume: (1, X, Y, Z).
+        inside: bool, same shape.
+    """
+    return on_grid_of(volume, volume.as_tensor() * inside.as_tensor(), meanings_of(volume))
 
 
 class NormalizeModalityd(MapTransform):  # type: ignore[misc]
     """Normalize each volume by its own modality; see ``normalize_intensity``.
 
+    A volume that ``ChooseWindowd`` has seen keeps the window that was chosen there, from the values before resampling.
+
     Args:
         keys: keys of the volumes.
-        window: window of each key.
+        window: window of each key that has none yet.
+        inside_keys: for each key, the key of the mask of what its scan has seen, or None; it is black elsewhere.
         allow_missing_keys: skip keys that are absent.
     """
 
     def __init__(
-        self, keys: KeysCollection, window: Sequence[str] | None = None, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        window: Sequence[str] | None = None,
+        inside_keys: Sequence[str | None] | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.window = tuple(window) if window is not None else ("auto",) * len(self.keys)
+        self.inside_keys = tuple(inside_keys) if inside_keys is not None else (None,) * len(self.keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with normalized volumes."""
         normalized = dict(data)
-        for key, window in self.key_iterator(data, self.window):
-            normalized[key], _ = normalize_intensity(data[key], window)
+        for key, choice, inside_key in self.key_iterator(data, self.window, self.inside_keys):
+            normalized[key] = through_window(data[key], _noted_window(data[key]) or volume_window(data[key], choice))
+            if inside_key is not None:
+                normalized[key] = black_outside(normalized[key], data[inside_key])
         return normalized
+
+
+def _noted_window(volume: MetaTensor) -> IntensityWindow | None:
+    """Return the window that was chosen before, unless the volume has already gone through it."""
+    noted = volume.meta.get(WINDOW_KEY)
+    return None if noted is None or volume.meta.get("units") == NORMALIZED else IntensityWindow(**noted)

@@ -14,7 +14,7 @@ from medfuse.options import RegistrationOptions
 from medfuse.progress import Progress
 from medfuse.registration.resample import resample_to
 from medfuse.registration.rigid import RigidRegistration, register_rigid
-from medfuse.transforms.volumes import on_grid_of
+from medfuse.transforms.volumes import meanings_of, on_grid_of
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,12 @@ def register_to_fixed(
     fixed_affine, moving_affine = fixed.affine.numpy(), moving.affine.numpy()
     found = register_rigid(fixed_values, fixed_affine, moving_values, moving_affine, options, progress)
     shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
-    resampled, inside = resample_to(
-        moving_values, moving_affine, shape, fixed_affine, found.fixed_to_moving_ras
-    )
+    resampled, inside = resample_to(moving_values, moving_affine, shape, fixed_affine, found.fixed_to_moving_ras)
     return Registered(
-        moving=on_grid_of(fixed, resampled[None], _meanings(moving)),
+        moving=on_grid_of(fixed, resampled[None], meanings_of(moving)),
         inside=on_grid_of(fixed, inside[None], {"units": "inside the moving scan"}),
         registration=found,
     )
-
-
-def _meanings(moving: MetaTensor) -> dict[str, Any]:
-    """Return what the moving values mean; where they lie now comes from the fixed volume."""
-    return {key: moving.meta.get(key, "") for key in ("modality", "modality_source", "units")}
 
 
 class RegisterToFixedd(Transform):  # type: ignore[misc]

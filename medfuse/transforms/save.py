@@ -20,9 +20,7 @@ class SaveVolumed(MapTransform):  # type: ignore[misc]
         allow_missing_keys: skip keys that are absent.
     """
 
-    def __init__(
-        self, keys: KeysCollection, path_key_postfix: str = "_path", allow_missing_keys: bool = False
-    ) -> None:
+    def __init__(self, keys: KeysCollection, path_key_postfix: str = "_path", allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         self.path_key_postfix = path_key_postfix
 

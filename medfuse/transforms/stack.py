@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from medfuse.options import MODALITIES
-from medfuse.transforms.volumes import on_grid_of
+from medfuse.transforms.volumes import NORMALIZED, on_grid_of
 
 
 def fixed_comes_first(fixed_modality: str, moving_modality: str) -> bool:
@@ -33,7 +33,7 @@ def stack_modalities(fixed: MetaTensor, moving: MetaTensor) -> MetaTensor:
         volumes.reverse()
     channels = tuple(str(volume.meta["modality"]) for volume in volumes)
     stacked = torch.cat([volume.as_tensor() for volume in volumes])
-    return on_grid_of(fixed, stacked, {"channels": channels})
+    return on_grid_of(fixed, stacked, {"channels": channels, "units": NORMALIZED})
 
 
 class StackModalitiesd(Transform):  # type: ignore[misc]
@@ -45,9 +45,7 @@ class StackModalitiesd(Transform):  # type: ignore[misc]
         image_key: key of the result.
     """
 
-    def __init__(
-        self, fixed_key: str = "fixed", moving_key: str = "moving", image_key: str = "image"
-    ) -> None:
+    def __init__(self, fixed_key: str = "fixed", moving_key: str = "moving", image_key: str = "image") -> None:
         self.fixed_key = fixed_key
         self.moving_key = moving_key
         self.image_key = image_key

@@ -24,17 +24,18 @@ class IntensityWindow:
         upper: value that becomes 1.
         units: what the two are measured in: ``"HU"``, ``"SUV"`` or ``"stored values"``.
         source: how the window was chosen, for the report.
+        stored_as: for a window in HU, the scale of ``ct_units`` that the stored values are on. It is found in the whole
+            scan: a part of it, such as what is left after resampling, may hold no air to tell it by.
     """
 
     lower: float
     upper: float
     units: str
     source: str
+    stored_as: str = HOUNSFIELD
 
 
-def choose_window(
-    values: FloatArray, modality: str, choice: str = "auto", units: str = ""
-) -> IntensityWindow:
+def choose_window(values: FloatArray, modality: str, choice: str = "auto", units: str = "") -> IntensityWindow:
     """Choose the window of a volume.
 
     Args:
@@ -47,20 +48,33 @@ def choose_window(
         OptionError: if there is no such preset, or the two numbers are not in order.
         IntensityError: if the chosen percentiles coincide.
     """
+    check_window(choice, modality)
     if "," in choice:
         lower, upper = _parse_limits(choice)
         return IntensityWindow(lower, upper, "stored values", "given")
-    presets: Mapping[str, Any] = _WINDOWS[modality]["presets"]
     if choice == "auto":
         return _automatic_window(values, modality, units)
-    if choice not in presets:
-        msg = f"there is no {modality} window named {choice!r}; choose auto, LOW,HIGH or one of {', '.join(presets)}"
-        raise OptionError(msg)
-    preset = presets[choice]
+    preset = _WINDOWS[modality]["presets"][choice]
     if "limits" in preset:
         lower, upper = preset["limits"]
-        return IntensityWindow(lower, upper, {"CT": HOUNSFIELD, "PT": "SUV"}[modality], f"preset {choice}")
+        if modality == "CT":
+            return _hounsfield_window(lower, upper, f"preset {choice}", ct_units(values))
+        return IntensityWindow(lower, upper, "SUV", f"preset {choice}")
     return _percentile_window(values, preset["percentiles"], f"preset {choice}")
+
+
+def check_window(choice: str, modality: str) -> None:
+    """Refuse a choice that no volume of the modality can be seen through; arguments as ``choose_window``.
+
+    Raises:
+        OptionError: if there is no such preset, or the two numbers are not in order.
+    """
+    presets: Mapping[str, Any] = _WINDOWS[modality]["presets"]
+    if "," in choice:
+        _parse_limits(choice)
+    elif choice != "auto" and choice not in presets:
+        msg = f"there is no {modality} window named {choice!r}; choose auto, LOW,HIGH or one of {', '.join(presets)}"
+        raise OptionError(msg)
 
 
 def apply_window(values: FloatArray, window: IntensityWindow) -> FloatArray:
@@ -68,15 +82,15 @@ def apply_window(values: FloatArray, window: IntensityWindow) -> FloatArray:
 
     Args:
         values: on the file's own scale.
-        window: what becomes 0 and 1; one in HU is applied after the values are brought to HU.
+        window: what becomes 0 and 1; for one in HU the values are brought to HU first.
 
     Returns:
         float32 in [0, 1], same shape.
     """
     if window.units == HOUNSFIELD:
-        values = to_hounsfield(values, ct_units(values))
+        values = to_hounsfield(values, window.stored_as)
     scaled = (values - np.float32(window.lower)) / np.float32(window.upper - window.lower)
-    return np.clip(scaled, 0.0, 1.0, dtype=np.float32)
+    return np.asarray(np.clip(scaled, 0.0, 1.0), dtype=np.float32)
 
 
 def _automatic_window(values: FloatArray, modality: str, units: str) -> IntensityWindow:
@@ -94,10 +108,12 @@ def _automatic_ct_window(values: FloatArray, rule: Mapping[str, Any]) -> Intensi
     bone = float((to_hounsfield(values, scale) > rule["bone_hu"]).mean())
     name = rule["with_bone"] if bone > rule["bone_fraction"] else rule["without_bone"]
     lower, upper = _WINDOWS["CT"]["presets"][name]["limits"]
-    stored = "" if scale == HOUNSFIELD else f", values stored as {scale}"
-    return IntensityWindow(
-        lower, upper, HOUNSFIELD, f"preset {name} (bone in {bone:.1%} of the voxels{stored})"
-    )
+    return _hounsfield_window(lower, upper, f"preset {name} (bone in {bone:.1%} of the voxels)", scale)
+
+
+def _hounsfield_window(lower: float, upper: float, source: str, stored_as: str) -> IntensityWindow:
+    stored = "" if stored_as == HOUNSFIELD else f", values stored as {stored_as}"
+    return IntensityWindow(lower, upper, HOUNSFIELD, source + stored, stored_as)
 
 
 def _automatic_suv_window(values: FloatArray, rule: Mapping[str, Any]) -> IntensityWindow:
