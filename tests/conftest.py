@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from fusion_fixtures import fused_ct, fused_pet, patient
 from phantom_fixtures import phantom_small
 
-__all__ = ["phantom_small", "shared"]
+__all__ = ["fused_ct", "fused_pet", "patient", "phantom_small", "shared"]
 
 REQUIRE_ALL = os.environ.get("MEDFUSE_REQUIRE_ALL") == "1"
 SHARED = Path(os.environ.get("MEDFUSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))

@@ -13,7 +13,8 @@ from medfuse.geometry import Matrix
 
 # Axes turned by some degrees, 1 x 1.2 x 2.5 mm, off center: slices of the third axis have the finest pixels.
 OBLIQUE = np.array(
-    [[-0.98, 0.15, 0.35, 8.0], [0.17, 1.17, 0.31, -9.0], [-0.1, -0.22, 2.45, -7.0], [0.0, 0.0, 0.0, 1.0]], dtype=np.float64
+    [[-0.98, 0.15, 0.35, 8.0], [0.17, 1.17, 0.31, -9.0], [-0.1, -0.22, 2.45, -7.0], [0.0, 0.0, 0.0, 1.0]],
+    dtype=np.float64,
 )
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from torch import nn
 
 from medfuse.cli.main import app
 from medfuse.configs import read_config
+from medfuse.inferers import method
 from medfuse.io.volume_files import write_volume
+from medfuse.networks import CDDFuseConfig, build
 from medfuse.phantom import Phantom
 from medfuse.registration import rigid
 from medfuse.registration.presets import Preset, load_preset
@@ -50,14 +53,22 @@ def one_coarse_level(name: str) -> Preset:
     return replace(preset, levels=preset.levels[:1], kept=(1,), rotation_degrees=0.0)
 
 
+def small_network(name: str, _weights: str) -> nn.Module:
+    return build(name, config=CDDFuseConfig(channels=8, heads=2, blocks=1, detail_nodes=1))
+
+
 @pytest.fixture
-def folder_of_a_reader(phantom_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand where the pages assume: beside ``t1.nii.gz`` and ``ct.nii.gz`` (with a short registration)."""
+def folder_of_a_reader(phantom_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand where the pages assume, beside ``t1.nii.gz`` and ``ct.nii.gz``.
+
+    What takes long is made short, because other tests show that it works: the search for the transform, and the
+    network that slices go through.
+    """
     for file in phantom_files.iterdir():
         (tmp_path / file.name).symlink_to(file)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rigid, "load_preset", one_coarse_level)
-    return tmp_path
+    monkeypatch.setattr(method, "build", small_network)
 
 
 @pytest.fixture(scope="module")

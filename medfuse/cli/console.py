@@ -50,9 +50,9 @@ class StepBars:
 
 @contextmanager
 def progress_bar() -> Iterator[StepBars]:
-    """Show progress on the standard error for the time of a ``with`` block."""
+    """Show progress on the standard error, if that is a terminal, for the time of a ``with`` block."""
     columns = (SpinnerColumn(), TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=not err.is_terminal) as bars:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
         yield StepBars(bars)
 
 

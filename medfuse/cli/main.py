@@ -8,8 +8,10 @@ from medfuse.cli.demo import demo
 from medfuse.cli.fuse import fuse
 from medfuse.cli.info import info
 from medfuse.cli.phantom import phantom
+from medfuse.cli.train import train
+from medfuse.cli.validate import validate
 
-COMMANDS = (fuse, phantom, demo, info)
+COMMANDS = (fuse, phantom, demo, train, validate, info)
 
 app = typer.Typer(
     name="medfuse",

@@ -13,9 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 _STRENGTH = (0.9994, -15.0, 0.5)  # Gamma, kappa and sigma of the strength sigmoid
 _ORIENTATION = (0.9879, -22.0, 0.8)  # the same of the orientation sigmoid
-_LEAST_GRADIENT = (
-    1e-6  # gray levels; below it the orientation is that of rounding, and its derivative overflows
-)
+_LEAST_GRADIENT = 1e-6  # gray levels; below it orientation is that of rounding, and its derivative overflows
 _SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 

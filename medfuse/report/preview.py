@@ -123,7 +123,7 @@ def _in_color(normalized: Picture, modality: str, palette: str) -> Picture:
 
 
 def _center(gray: Picture) -> tuple[int, int, int]:
-    bright = np.argwhere(gray >= gray.mean())
+    bright = np.argwhere(gray >= min(gray.mean(), gray.max()))
     x, y, z = (round(float(index)) for index in bright.mean(axis=0))
     return x, y, z
 
@@ -170,4 +170,4 @@ def _color_bar(figure: Figure, window: IntensityWindow, palette: str) -> None:
     axis.imshow(gradient, aspect="auto", origin="lower", cmap=ListedColormap(palette_rgb(palette).numpy()))
     axis.set_xticks([])
     axis.set_yticks([0, 255], [f"{window.lower:.3g}", f"{window.upper:.3g}"], color="white", fontsize=9)
-    axis.set_title(window.units, color="white", fontsize=9)
+    axis.set_title(window.units, color="white", fontsize=9, loc="right")

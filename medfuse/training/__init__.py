@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 from medfuse.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from medfuse.training.comparison import score_methods
     from medfuse.training.options import TrainingOptions
     from medfuse.training.presets import training_options
     from medfuse.training.record import Record
     from medfuse.training.trainer import train
 
-__all__ = ["Record", "TrainingOptions", "train", "training_options"]
+__all__ = ["Record", "TrainingOptions", "score_methods", "train", "training_options"]
 
 _HOME = {
     "Record": "medfuse.training.record",
     "TrainingOptions": "medfuse.training.options",
+    "score_methods": "medfuse.training.comparison",
     "train": "medfuse.training.trainer",
     "training_options": "medfuse.training.presets",
 }

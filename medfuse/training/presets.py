@@ -45,7 +45,10 @@ def options_from(values: dict[str, Any], source: str) -> TrainingOptions:
     return _filled(TrainingOptions, {**values, **groups}, source)
 
 
-def _filled(kind: type[_T], values: dict[str, Any], source: str) -> _T:
+def _filled(kind: type[_T], values: Any, source: str) -> _T:
+    if not isinstance(values, dict):
+        msg = f"{source}: {values!r} is of the wrong kind; give keys with values"
+        raise OptionError(msg)
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in values:
         check_choice(f"a key of {source}", key, tuple(allowed))

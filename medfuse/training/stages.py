@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from medfuse import losses
@@ -32,13 +33,14 @@ def stage_one_terms(network: CDDFuse, image: Tensor, weights: StageOneWeights) -
     skip = network.skip != "none"
     drawn_first, features_first = network.reconstruct(first, skip)
     drawn_second, features_second = network.reconstruct(second, skip)
-    drawn_first, drawn_second = drawn_first.float(), drawn_second.float()
-    return {
-        "reconstruction_first": losses.reconstruction_loss(first, drawn_first),
-        "reconstruction_second": losses.reconstruction_loss(second, drawn_second),
-        "decomposition": weights.decomposition * _decomposition(features_first, features_second),
-        "gradient": weights.gradient * losses.gradient_difference(first, drawn_first),
-    }
+    with _full_precision(image):
+        drawn_first, drawn_second = drawn_first.float(), drawn_second.float()
+        return {
+            "reconstruction_first": losses.reconstruction_loss(first, drawn_first),
+            "reconstruction_second": losses.reconstruction_loss(second, drawn_second),
+            "decomposition": weights.decomposition * _decomposition(features_first, features_second),
+            "gradient": weights.gradient * losses.gradient_difference(first, drawn_first),
+        }
 
 
 def stage_two_terms(network: CDDFuse, image: Tensor, weights: StageTwoWeights) -> Terms:
@@ -54,17 +56,23 @@ def stage_two_terms(network: CDDFuse, image: Tensor, weights: StageTwoWeights) -
     """
     first, second = image.chunk(2, dim=1)
     fused, features_first, features_second = network.decompose_and_fuse(image)
-    fused = fused.float()
-    terms = {
-        "intensity": weights.intensity * losses.intensity_loss(fused, first, second),
-        "fusion_gradient": weights.gradient * losses.gradient_loss(fused, first, second),
-        "decomposition": weights.decomposition * _decomposition(features_first, features_second),
-    }
-    if weights.worst_source > 0.0:
-        terms["worst_source"] = weights.worst_source * losses.worst_source_loss(fused, first, second)
-    if weights.edge > 0.0:
-        terms["edge"] = weights.edge * losses.edge_loss(fused, first, second)
-    return terms
+    with _full_precision(image):
+        fused = fused.float()
+        terms = {
+            "intensity": weights.intensity * losses.intensity_loss(fused, first, second),
+            "fusion_gradient": weights.gradient * losses.gradient_loss(fused, first, second),
+            "decomposition": weights.decomposition * _decomposition(features_first, features_second),
+        }
+        if weights.worst_source > 0.0:
+            terms["worst_source"] = weights.worst_source * losses.worst_source_loss(fused, first, second)
+        if weights.edge > 0.0:
+            terms["edge"] = weights.edge * losses.edge_loss(fused, first, second)
+        return terms
+
+
+def _full_precision(image: Tensor) -> torch.autocast:
+    """Leave autocast: losses take differences of like numbers, which bfloat16 cannot hold."""
+    return torch.autocast(image.device.type, enabled=False)
 
 
 def _decomposition(first: Features, second: Features) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from medfuse.metrics.fidelity import visual_information_fidelity
 from medfuse.metrics.gradient import edge_transfer
+from medfuse.progress import Progress, Silent
 from medfuse.training.slice_pairs import SlicePair
 
 Fuse: TypeAlias = Callable[[Tensor], Tensor]
@@ -21,19 +22,23 @@ Scores: TypeAlias = dict[str, dict[str, float]]
 _GRAY_LEVELS = 255.0
 
 
-def score(fuse: Fuse, pairs: list[SlicePair], device: torch.device | str = "cpu") -> Scores:
+def score(
+    fuse: Fuse, pairs: list[SlicePair], device: torch.device | str = "cpu", progress: Progress | None = None
+) -> Scores:
     """Return the mean scores of a fusion rule for each collection of pairs.
 
     Args:
         fuse: maps (1, 2, H, W) in [0, 1] to (1, 1, H, W).
         pairs: the pairs to fuse.
         device: where to compute.
+        progress: told how many pairs are done.
 
     Returns:
         ``{collection: {"edge_transfer": ..., "worst_source_vif": ...}}``; pairs with a blank source do not count.
     """
     rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for pair in pairs:
+    for number, pair in enumerate(pairs):
+        (progress or Silent()).advance(number, len(pairs))
         row = _score_pair(fuse, pair.image[None].to(device))
         if not any(math.isnan(value) for value in row):
             rows[pair.collection].append(row)

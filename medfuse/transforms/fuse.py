@@ -23,9 +23,9 @@ def keep_fixed_outside(fused: Tensor, fixed: Tensor, inside: Tensor) -> Tensor:
     Args:
         fused: (1, X, Y, Z) in [0, 1], or a batch of it.
         fixed: the normalized fixed volume, same shape.
-        inside: bool, same shape.
+        inside: bool or 0 and 1, same shape.
     """
-    return torch.where(inside, fused, fixed)
+    return torch.where(inside.bool(), fused, fixed)
 
 
 class FuseSlicesd(Transform):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from medfuse.transforms.ct_units import FloatArray
 
 _AIR_BELOW_HU = -200.0
 _AIR_FRACTION = 0.01
-_BLURRED_ABOVE_MM = 7.5  # emission scans measured 9 mm and more, MR 1.5 to 4 mm
+_BLURRED_ABOVE_MM = 5.5  # emission scans measured 6.5 mm and more, MR of one subject 1.5 to 4.5 mm
 
 
 def guess_modality(values: FloatArray, affine_ras: Matrix) -> str:

@@ -130,6 +130,16 @@ def test_blank_images_do_not_count(name: str) -> None:
     assert with_blank.item() == pytest.approx(OF_THREE[name](fused, first, second).item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", OF_THREE)
+@pytest.mark.parametrize("blank", [[1], [1, 2], [0], [0, 1, 2]])
+def test_a_blank_image_spoils_no_gradient_of_its_batch(name: str, blank: list[int]) -> None:
+    pictures = images(3)
+    for index in blank:
+        pictures[index][0] = 0.0
+    fused, first, second = pictures
+    assert_finite(OF_THREE[name], fused.requires_grad_(), first, second)
+
+
 @pytest.mark.parametrize("name", OF_TWO)
 @pytest.mark.parametrize("flat", ["none", "first", "second", "both", "equal"])
 def test_gradient_of_two_images_is_finite(name: str, flat: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,6 @@ from PIL import Image
 
 from medfuse.networks import CDDFuseConfig
 from medfuse.training import TrainingOptions
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # torch's own use of torch.jit.script
-    import ignite.engine  # noqa: F401
 
 SIDE = 64
 

@@ -75,7 +75,7 @@ def test_loss_falls(slices: Path, output: Path, tiny: TrainingOptions) -> None:
         assert losses[-1] < losses[0]
 
 
-def test_same_seed_gives_the_same_bytes(slices: Path, tmp_path: Path, tiny: TrainingOptions) -> None:
+def test_same_seed_gives_the_same_weights(slices: Path, tmp_path: Path, tiny: TrainingOptions) -> None:
     states = []
     for name, seed in (("first", 0), ("again", 0), ("other", 1)):
         train(slices, tmp_path / f"{name}.safetensors", replace(tiny, seed=seed), "")

@@ -10,7 +10,9 @@ from medfuse.phantom import Phantom
 from medfuse.transforms.guess_modality import correlation_length_mm, guess_modality
 
 
-@pytest.mark.parametrize(("name", "guess"), [("MR_T1", "MR"), ("MR_T2", "MR"), ("CT", "CT"), ("PT", "PT"), ("NM", "PT")])
+@pytest.mark.parametrize(
+    ("name", "guess"), [("MR_T1", "MR"), ("MR_T2", "MR"), ("CT", "CT"), ("PT", "PT"), ("NM", "PT")]
+)
 def test_the_phantom_is_recognized(phantom_small: Phantom, name: str, guess: str) -> None:
     volume = phantom_small.volumes[name]
     assert guess_modality(volume.numpy()[0], volume.affine.numpy()) == guess
