@@ -68,7 +68,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except MedfuseError as error:
             _fail(f"error: {error}", EXIT_ERROR)
         except KeyboardInterrupt:
-            _fail("interrupted; nothing was written", EXIT_INTERRUPTED)
+            _fail("interrupted; nothing half-written is left", EXIT_INTERRUPTED)
         except MemoryError:
             _fail("error: the memory of this computer does not suffice; give smaller volumes", EXIT_ERROR)
         finally:

@@ -17,6 +17,7 @@ def train(
     data: Annotated[Path, typer.Argument(help="Folder with splits.json and the PNG slices it lists.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Weights file to write, *.safetensors.")],
     preset: Annotated[str, typer.Option(help="Recipe, a section of configs/training.json.")] = "cddfuse_cpu",
+    start_from: Annotated[Path | None, typer.Option(help="Weights to go on from.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and patches.")] = None,
@@ -34,9 +35,12 @@ def train(
     }
     overrides = {name: value for name, value in given.items() if value is not None}
     options = medfuse.training.training_options(preset, **overrides)
-    command = _command(data, output, {"preset": preset, **overrides})
+    started = {} if start_from is None else {"start_from": start_from.name}
+    command = _command(data, output, {"preset": preset, **started, **overrides})
     with progress_bar() as progress:
-        record = medfuse.training.train(data, output, options, command, overwrite=overwrite, progress=progress)
+        record = medfuse.training.train(
+            data, output, options, command, start_from=start_from, overwrite=overwrite, progress=progress
+        )
     for collection, scores in record.curve[-1]["validation"].items():
         shown = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
         out.print(f"{collection}: {shown}", markup=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.inferers.device import memory_hint
 from medfuse.networks import build
 from medfuse.networks.rules import RULES
@@ -27,6 +28,7 @@ def fusion_method(name: str, weights: str | Path, device: torch.device) -> Calla
     """
     if name in RULES:
         return RULES[name]
+    keep_freed_memory()
     with memory_hint(device):
         network: nn.Module = build(name, weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

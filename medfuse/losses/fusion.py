@@ -13,7 +13,7 @@ _SOBEL_X = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
-    """Return |Gx| + |Gy| of the 1-2-1 Sobel kernels, with zeros around the image.
+    """Return ``|Gx| + |Gy|`` of the 1-2-1 Sobel kernels, with zeros around the image.
 
     Args:
         image: (B, 1, H, W).

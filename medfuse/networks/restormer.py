@@ -56,29 +56,34 @@ class ChannelNorm(nn.Module):
 
 
 def channel_attention(q: Tensor, k: Tensor, temperature: Tensor, eps: float = 1e-12) -> Tensor:
-    """Return the softmax attention between channels.
+    """Return the softmax attention between the channels of each head.
 
-    q and k are normalized along the pixels by scaling the small attention matrix with their norms, which is
-    the same as scaling every pixel, and cheaper. The statistics are global over the image.
+    q and k are normalized along the pixels by scaling the small attention matrix with their norms, which is the same as
+    scaling every pixel, and cheaper. The statistics are global over the image.
 
     Args:
-        q: queries, (B, heads, C/heads, H*W).
+        q: queries, (B, H*W, C).
         k: keys, same shape.
         temperature: (heads, 1, 1).
         eps: least norm, so that a blank channel divides by something.
 
     Returns:
-        (B, heads, C/heads, C/heads); each row sums to 1.
+        (B, C, C), block-diagonal with a block for each head; each row sums to 1.
     """
-    q_norm = torch.linalg.vector_norm(q, dim=-1, keepdim=True).clamp_min(eps)
-    k_norm = torch.linalg.vector_norm(k, dim=-1, keepdim=True).clamp_min(eps)
-    products = q @ k.transpose(-2, -1)  # (B, heads, C/heads, C/heads)
-    scaled: Tensor = products / (q_norm * k_norm.transpose(-2, -1)) * temperature
-    return scaled.softmax(dim=-1)
+    channels, heads = q.shape[2], temperature.shape[0]
+    q_norm = torch.linalg.vector_norm(q, dim=1).clamp_min(eps)  # (B, C)
+    k_norm = torch.linalg.vector_norm(k, dim=1).clamp_min(eps)
+    products = q.transpose(1, 2) @ k  # (B, C, C)
+    cosines = products / (q_norm[:, :, None] * k_norm[:, None, :])
+    head = torch.arange(channels, device=q.device) // (channels // heads)  # (C,)
+    scaled = cosines * temperature[head, :, 0]
+    return scaled.masked_fill(head[:, None] != head, float("-inf")).softmax(dim=-1)
 
 
 def attend(qkv: Tensor, temperature: Tensor) -> Tensor:
     """Apply multi-head channel attention to stacked queries, keys and values.
+
+    The heads share one product over all channels: the few more multiplications cost less than cutting the maps apart.
 
     Args:
         qkv: (B, 3C, H, W).
@@ -88,10 +93,10 @@ def attend(qkv: Tensor, temperature: Tensor) -> Tensor:
         (B, C, H, W).
     """
     batch, channels, height, width = qkv.shape
-    heads = temperature.shape[0]
-    q, k, v = qkv.reshape(batch, 3, heads, channels // (3 * heads), height * width).unbind(1)
-    mixed = channel_attention(q, k, temperature) @ v  # (B, heads, C/heads, H*W)
-    return mixed.reshape(batch, channels // 3, height, width)
+    pixels = qkv.permute(0, 2, 3, 1).reshape(batch, height * width, channels)  # (B, H*W, 3C)
+    q, k, v = pixels.chunk(3, dim=2)
+    mixed = v @ channel_attention(q, k, temperature).to(v.dtype).transpose(1, 2)  # (B, H*W, C)
+    return mixed.reshape(batch, height, width, channels // 3).permute(0, 3, 1, 2)
 
 
 class MDTA(nn.Module):

@@ -48,9 +48,7 @@ def paint_cerebellum(painting: Painting, seed: int) -> None:
     pia = united(united(depth, fissures, 2.0), leaves, 1.0)
     painting.paint(Tissue.CSF, box, hull - 1.5)
     painting.paint(Tissue.CEREBELLAR_GRAY, box, -pia)
-    core = united(
-        depth - 9.5, -ellipsoid((np.abs(at[0]), at[1], at[2]), (15.0, -56.0, -37.0), (12.0, 9.0, 6.0)), 4.0
-    )
+    core = united(depth - 9.5, -ellipsoid((np.abs(at[0]), at[1], at[2]), (15.0, -56.0, -37.0), (12.0, 9.0, 6.0)), 4.0)
     branches = united(depth - 1.5, fissures - 2.6, 2.0)
     white = np.maximum(-branches, 0.6 - leaves)
     painting.paint(Tissue.CEREBELLAR_WHITE, box, np.minimum(white, -core - 4))

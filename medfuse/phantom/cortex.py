@@ -115,9 +115,7 @@ def _sylvian(at: Coordinates) -> Field:
     beyond = np.maximum(np.maximum(-46 - y, y - 20), 0)
     sheet = np.sqrt(up**2 + np.maximum(37 - side, 0) ** 2 + beyond**2)
     island = np.maximum(np.abs(up - 3) - 11, 0)
-    wall = np.sqrt(
-        (side - 38 + 0.006 * (y + 8) ** 2) ** 2 + island**2 + np.maximum(np.abs(y + 6) - 20, 0) ** 2
-    )
+    wall = np.sqrt((side - 38 + 0.006 * (y + 8) ** 2) ** 2 + island**2 + np.maximum(np.abs(y + 6) - 20, 0) ** 2)
     return np.asarray(np.minimum(sheet - 0.8, wall - 0.9), dtype=np.float32)
 
 

@@ -54,9 +54,7 @@ def lateral_ventricle(at: Coordinates, grown_mm: float, horn_back_mm: float) -> 
         3.0,
     )
     septum = np.asarray(at[0] - 1.0, dtype=np.float32)
-    return without(
-        united(united(body, occipital, 4.0), temporal, 3.0), np.broadcast_to(septum, body.shape), 1.0
-    )
+    return without(united(united(body, occipital, 4.0), temporal, 3.0), np.broadcast_to(septum, body.shape), 1.0)
 
 
 def _callosum(at: Coordinates) -> Field:
@@ -154,9 +152,7 @@ def _paint_side(painting: Painting, side: str) -> None:
     at = _side(painting.lattice.coordinates(box), side)
     ventricle = lateral_ventricle(at, _VENTRICLE_MM[side], _HORN_BACK_MM[side])
     putamen, pallidum = _lentiform(at)
-    hippocampus = tube(
-        at, ((27.0, -38.0, 0.0, 2.6), (29.0, -24.0, -14.0, 3.8), (25.0, -8.0, -22.0, 6.0)), 3.0
-    )
+    hippocampus = tube(at, ((27.0, -38.0, 0.0, 2.6), (29.0, -24.0, -14.0, 3.8), (25.0, -8.0, -22.0, 6.0)), 3.0)
     painting.paint(Tissue.WHITE_MATTER, box, ventricle - 3.0)
     painting.paint(Tissue.DEEP_GRAY, box, hippocampus)
     painting.paint(Tissue.DEEP_GRAY, box, _caudate(at))

@@ -36,9 +36,7 @@ def paint_face(painting: Painting, outline: Field, cavity: Field, seed: int) -> 
 
 def _orbit(at: Coordinates) -> Field:
     x, y, z = _side(at)
-    cone = rod(
-        (x, y, np.asarray(z * 1.06, dtype=np.float32)), (13.0, 22.0, -33.0), (33.0, 64.0, -38.0), 3.0, 20.0
-    )
+    cone = rod((x, y, np.asarray(z * 1.06, dtype=np.float32)), (13.0, 22.0, -33.0), (33.0, 64.0, -38.0), 3.0, 20.0)
     return common(cone, np.broadcast_to(np.asarray(y - 78, dtype=np.float32), cone.shape), 6.0)
 
 
@@ -118,9 +116,7 @@ def _paint_nose(painting: Painting, outline: Field, seed: int) -> None:
     nostril = rod(_side(at), (7.0, 96.0, -72.0), (6.0, 82.0, -62.0), 3.6, 3.2)
     painting.paint(Tissue.SINUS_AIR, box, nostril)
     septum = np.abs(at[0] - 2.2 * np.sin((at[1] - 40) / 16)) - 1.2
-    septum = np.maximum(
-        np.maximum(septum, at[2] + 40), np.maximum(-76 - at[2], np.maximum(36 - at[1], at[1] - 86))
-    )
+    septum = np.maximum(np.maximum(septum, at[2] + 40), np.maximum(-76 - at[2], np.maximum(36 - at[1], at[1] - 86)))
     painting.paint(Tissue.MUCOSA, box, septum)
 
 
@@ -165,9 +161,7 @@ def _arch(at: Coordinates, height_mm: float, half_height_mm: float) -> Field:
 
 def _paint_mouth(painting: Painting) -> None:
     low, high = (-32.0, 20.0, -116.0), (32.0, 90.0, -78.0)
-    painting.paint_shape(
-        Tissue.SINUS_AIR, low, high, lambda at: ellipsoid(at, (0.0, 46.0, -87.0), (17.0, 26.0, 1.8))
-    )
+    painting.paint_shape(Tissue.SINUS_AIR, low, high, lambda at: ellipsoid(at, (0.0, 46.0, -87.0), (17.0, 26.0, 1.8)))
     painting.paint_shape(Tissue.DENSE_BONE, low, high, lambda at: _arch(at, -88.5, 6.0))
     painting.paint_shape(Tissue.DENSE_BONE, low, high, lambda at: _arch(at, -102.0, 5.5))
 

@@ -78,6 +78,4 @@ def add_emission(signal: Field, grid: Grid, name: str, seed: int, noise: float) 
         per_unit = _EVENTS_PER_UNIT[name] / noise**2
         events: npt.NDArray[np.int64] = stream(seed, f"noise {name}").poisson(expected * per_unit)
         expected = events.astype(np.float32) / np.float32(per_unit)
-    return blurred(
-        np.asarray(expected, dtype=np.float32), (float(after[0]), float(after[1]), float(after[2]))
-    )
+    return blurred(np.asarray(expected, dtype=np.float32), (float(after[0]), float(after[1]), float(after[2])))

@@ -33,8 +33,7 @@ class Lattice:
     def shape(self) -> tuple[int, int, int]:
         """Number of points along each axis."""
         x, y, z = (
-            int(np.ceil((high - low) / self.step_mm)) + 1
-            for low, high in zip(HEAD_LOW_MM, HEAD_HIGH_MM, strict=True)
+            int(np.ceil((high - low) / self.step_mm)) + 1 for low, high in zip(HEAD_LOW_MM, HEAD_HIGH_MM, strict=True)
         )
         return x, y, z
 
@@ -132,9 +131,7 @@ class Painting:
         share = np.clip(127.5 - distance * np.float32(255.0 / self.lattice.step_mm), 0, 255)
         self.layers.append(Layer(tissue, box, np.rint(share).astype(np.uint8)))
 
-    def paint_shape(
-        self, tissue: int, low: Point, high: Point, shape: Callable[[Coordinates], Field]
-    ) -> None:
+    def paint_shape(self, tissue: int, low: Point, high: Point, shape: Callable[[Coordinates], Field]) -> None:
         """Paint a shape that lies between two corners, given in mm."""
         box = self.lattice.box(low, high)
         self.paint(tissue, box, shape(self.lattice.coordinates(box)))

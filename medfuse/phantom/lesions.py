@@ -35,9 +35,7 @@ class LesionTruth:
     visible_in: tuple[str, ...]
 
 
-def paint_lesions(
-    painting: Painting, options: PhantomOptions, atlas_to_head: Matrix
-) -> tuple[LesionTruth, ...]:
+def paint_lesions(painting: Painting, options: PhantomOptions, atlas_to_head: Matrix) -> tuple[LesionTruth, ...]:
     """Paint the lesions over the finished head, each as a ball with an uneven surface."""
     truths = []
     for number, lesion in enumerate(options.lesions):
@@ -47,9 +45,7 @@ def paint_lesions(
         low, high = ([c + sign * reach for c in center] for sign in (-1, 1))
         box = painting.lattice.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
         at = painting.lattice.coordinates(box)
-        bumps = SmoothNoise(stream(options.seed, f"lesion {number}"), 1.6 * lesion.radius_mm, period_mm=96.0)(
-            at
-        )
+        bumps = SmoothNoise(stream(options.seed, f"lesion {number}"), 1.6 * lesion.radius_mm, period_mm=96.0)(at)
         label = int(Tissue.LESION) + number
         uneven = np.float32(0.12 * lesion.radius_mm) * np.clip(bumps, -2, 2)
         painting.paint(label, box, ball(at, center, lesion.radius_mm) + uneven)

@@ -45,9 +45,7 @@ class LesionOptions:
             msg = f"lesion radius_mm is {self.radius_mm:g}; give 2 to 25"
             raise OptionError(msg)
         if not self.radius_mm < self.center_mm[0] < 70:
-            msg = (
-                f"lesion center_mm has x = {self.center_mm[0]:g}; give more than its radius and less than 70"
-            )
+            msg = f"lesion center_mm has x = {self.center_mm[0]:g}; give more than its radius and less than 70"
             raise OptionError(msg)
 
     @property

@@ -105,9 +105,7 @@ def _individual(seed: int) -> Matrix:
 def _volume(values: npt.NDArray[Any], grid: Grid, name: str) -> MetaTensor:
     scanner = SCANNERS[name]
     meta = {"modality": scanner.modality, "units": scanner.units}
-    return MetaTensor(
-        torch.from_numpy(values)[None], affine=torch.from_numpy(grid.affine_ras.copy()), meta=meta
-    )
+    return MetaTensor(torch.from_numpy(values)[None], affine=torch.from_numpy(grid.affine_ras.copy()), meta=meta)
 
 
 def _scan(name: str, painting: Painting, grid: Grid, to_index: Matrix, options: PhantomOptions) -> Field:
@@ -124,9 +122,7 @@ def _scan(name: str, painting: Painting, grid: Grid, to_index: Matrix, options: 
     return add_emission(signal, grid, name, options.seed, options.noise)
 
 
-def _clean_signal(
-    name: str, painting: Painting, grid: Grid, to_index: Matrix, options: PhantomOptions
-) -> Field:
+def _clean_signal(name: str, painting: Painting, grid: Grid, to_index: Matrix, options: PhantomOptions) -> Field:
     values: dict[int, float] = {int(tissue): value for tissue, value in values_of(name).items()}
     for number, lesion in enumerate(options.lesions):
         if name in lesion.values:

@@ -55,9 +55,7 @@ def halved(values: Field) -> tuple[Field, Matrix]:
     return total * np.float32(0.125), matrix
 
 
-def sampled(
-    values: Field, to_index: Matrix, shape: tuple[int, int, int], samples: tuple[int, int, int]
-) -> Field:
+def sampled(values: Field, to_index: Matrix, shape: tuple[int, int, int], samples: tuple[int, int, int]) -> Field:
     """Sample a volume on another grid, each voxel the mean over points spread evenly inside it.
 
     Args:
@@ -86,9 +84,7 @@ def sampled(
     return result
 
 
-def nearest(
-    labels: npt.NDArray[np.uint8], to_index: Matrix, shape: tuple[int, int, int]
-) -> npt.NDArray[np.int16]:
+def nearest(labels: npt.NDArray[np.uint8], to_index: Matrix, shape: tuple[int, int, int]) -> npt.NDArray[np.int16]:
     """Return the label nearest to the middle of each voxel of another grid."""
     points = _grid_points(to_index, shape[:2], (0, shape[2]), (0.0, 0.0, 0.0))
     index = np.rint(points).astype(np.int32)

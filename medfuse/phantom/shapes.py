@@ -63,9 +63,7 @@ def rod(at: Coordinates, start: Point, end: Point, radius: float, end_radius: fl
     return np.asarray(from_axis - thickness, dtype=np.float32)
 
 
-def tube(
-    at: Coordinates, knots: tuple[tuple[float, float, float, float], ...], blend_mm: float = 2.0
-) -> Field:
+def tube(at: Coordinates, knots: tuple[tuple[float, float, float, float], ...], blend_mm: float = 2.0) -> Field:
     """Return the distance to a chain of rods through knots (x, y, z, radius), smoothly joined."""
     distance: Field | None = None
     for first, last in pairwise(knots):

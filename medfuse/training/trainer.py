@@ -20,10 +20,10 @@ from monai.engines import SupervisedTrainer
 from monai.utils import set_determinism
 from torch import Tensor
 
-from medfuse.errors import OutputError
+from medfuse.errors import OptionError, OutputError
 from medfuse.inferers.device import resolve_device
 from medfuse.io.slice_sets import read_split, split_hash
-from medfuse.networks import CDDFuse, save_weights
+from medfuse.networks import CDDFuse, build, read_provenance, save_weights
 from medfuse.progress import Progress, Silent, showing
 from medfuse.training.optimization import PartwiseAdam
 from medfuse.training.options import SMALLEST_PATCH, TrainingOptions
@@ -44,6 +44,7 @@ def train(
     options: TrainingOptions,
     command: str,
     *,
+    start_from: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Record:
@@ -54,6 +55,7 @@ def train(
         weights: the ``.safetensors`` file to write; it is rewritten at each look at the validation pairs.
         options: what the run depends on.
         command: the command that reproduces the run, for the provenance.
+        start_from: weights to go on from, with the network they were trained for; None for random ones.
         overwrite: replace a weights file that is there before the run.
         progress: told how far each stage is.
 
@@ -72,17 +74,27 @@ def train(
     hashes = {part: split_hash(paths, data) for part, paths in splits.items()}
     with _on_threads(options.threads):
         set_determinism(options.seed)
-        network = CDDFuse(options.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = _first_network(options, start_from).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         provenance = {
             "command": command,
             "options": asdict(options),
             "data": hashes,
             "environment": environment(device),
+            "started_from": None if start_from is None else read_provenance(start_from),
         }
         run = _Run(network, device, options, pairs, looked_at, weights, provenance, progress or Silent())
         run.stage("I", options.stage_one_steps, partial(stage_one_terms, network, weights=options.stage_one))
         run.stage("II", options.stage_two_steps, partial(stage_two_terms, network, weights=options.stage_two))
     return run.record
+
+
+def _first_network(options: TrainingOptions, start_from: Path | None) -> CDDFuse:
+    """Return the network to train: a new one, or one that was trained before."""
+    network = build("cddfuse", start_from, None if start_from else options.network)
+    if not isinstance(network, CDDFuse):
+        msg = f"{start_from}: holds a {type(network).__name__}; give weights of CDDFuse"
+        raise OptionError(msg)
+    return network.train()
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_a_signal_during_registration(patient: Path, tmp_path: Path, number: sig
         child.kill()
         child.wait()
     assert child.returncode == 130
-    assert complained == "interrupted; nothing was written\n"
+    assert complained == "interrupted; nothing half-written is left\n"
     assert said == ""
     assert everything(folder) == set()
 

@@ -64,9 +64,7 @@ def test_data_file_beside_an_mhd(tmp_path):
     np.testing.assert_array_equal(read_volume(packed)[0].numpy(), VALUES.T)
 
 
-@pytest.mark.parametrize(
-    "name", ["../voxels.raw", "/etc/passwd", "sub/voxels.raw", "..\\v.raw", "", ".", ".."]
-)
+@pytest.mark.parametrize("name", ["../voxels.raw", "/etc/passwd", "sub/voxels.raw", "..\\v.raw", "", ".", ".."])
 def test_data_file_elsewhere_is_refused(tmp_path, name):
     refused(meta_image(tmp_path / "x.mhd", b"", ElementDataFile=name), UnreadableFileError, "outside")
 
@@ -108,9 +106,7 @@ def test_no_orientation_is_said(tmp_path, caplog):
     assert caplog.text.count("no orientation") == 2
 
 
-@pytest.mark.parametrize(
-    ("code", "modality"), [("MET_MOD_CT", "CT"), ("MET_MOD_MR", "MR"), ("MET_MOD_OTHER", None)]
-)
+@pytest.mark.parametrize(("code", "modality"), [("MET_MOD_CT", "CT"), ("MET_MOD_MR", "MR"), ("MET_MOD_OTHER", None)])
 def test_modality_of_a_meta_image(tmp_path, code, modality):
     assert read_volume(meta_image(tmp_path / "x.mha", Modality=code)).meta.get("modality") == modality
 
@@ -150,9 +146,7 @@ def test_single_slice(tmp_path):
     refused(nrrd(tmp_path / "x.nrrd", sizes="8 42 1"), InputError, "at least 4 slices")
 
 
-@pytest.mark.parametrize(
-    "dims", ["2000 2000 2000", "1000 1000 1000", "99999999999999999999 8 8", "2 2 -9", "0 8 8"]
-)
+@pytest.mark.parametrize("dims", ["2000 2000 2000", "1000 1000 1000", "99999999999999999999 8 8", "2 2 -9", "0 8 8"])
 def test_sizes_beyond_the_file(tmp_path, dims, monkeypatch):
     monkeypatch.setattr(sitk, "ImageFileReader", lambda: pytest.fail("the reader was asked"))
     for packed in ("True", "False"):
@@ -199,9 +193,7 @@ def test_unusable_geometry_of_meta_images(tmp_path, changes):
     refused(meta_image(tmp_path / "x.mha", **changes), GeometryError, "x.mha")
 
 
-@pytest.mark.parametrize(
-    "axes", ["(1,0,0) (1,0,0) (0,0,1)", "(nan,0,0) (0,1,0) (0,0,1)", "(0,0,0) (0,1,0) (0,0,1)"]
-)
+@pytest.mark.parametrize("axes", ["(1,0,0) (1,0,0) (0,0,1)", "(nan,0,0) (0,1,0) (0,0,1)", "(0,0,0) (0,1,0) (0,0,1)"])
 def test_unusable_geometry_of_nrrd(tmp_path, axes):
     refused(nrrd(tmp_path / "x.nrrd", space_directions=axes), GeometryError, "x.nrrd")
 
@@ -209,9 +201,7 @@ def test_unusable_geometry_of_nrrd(tmp_path, axes):
 def test_the_path_does_not_change_the_reason(tmp_path):
     folder = tmp_path / "spacing direction determinant"
     folder.mkdir()
-    refused(
-        nrrd(folder / "x.nrrd", b"0 1 2", encoding="hex", sizes="8 7 6", type="uchar"), UnreadableFileError
-    )
+    refused(nrrd(folder / "x.nrrd", b"0 1 2", encoding="hex", sizes="8 7 6", type="uchar"), UnreadableFileError)
     refused(nrrd(folder / "x.nrrd", RAW, encoding="hex"), UnreadableFileError, "damaged")
 
 

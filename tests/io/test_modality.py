@@ -62,18 +62,14 @@ def test_the_header_goes_before_the_sidecar(tmp_path):
     assert find_modality(path, {"modality": "US"}) == FoundModality("CT", "sidecar")
 
 
-@pytest.mark.parametrize(
-    "content", [{"Modality": "OT"}, {"Modality": 7}, {"Modality": None}, {}, [1], "7", "null"]
-)
+@pytest.mark.parametrize("content", [{"Modality": "OT"}, {"Modality": 7}, {"Modality": None}, {}, [1], "7", "null"])
 def test_sidecars_that_do_not_tell(tmp_path, content, caplog):
     sidecar(tmp_path, content)
     assert find_modality(tmp_path / "sub-01_T1w.nii.gz") == FoundModality("MR", "file name")
     assert not caplog.records
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "", b"\xff\xfe\x00{", "[" * 200_000, '{"Modality": "CT"}' + " " * 2**20]
-)
+@pytest.mark.parametrize("content", ["{", "", b"\xff\xfe\x00{", "[" * 200_000, '{"Modality": "CT"}' + " " * 2**20])
 def test_broken_sidecars_are_logged_and_passed_over(tmp_path, content, caplog):
     sidecar(tmp_path, content)
     assert find_modality(tmp_path / "sub-01_T1w.nii.gz") == FoundModality("MR", "file name")

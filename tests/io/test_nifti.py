@@ -82,9 +82,7 @@ def test_reversed_axes_are_bit_equal_too(tmp_path):
 
 def test_fresh_affine_is_stated_in_both_forms_unless_sheared(tmp_path):
     for affine, qform_code in ((AFFINE, 1), (SHEARED, 0)):
-        write_volume(
-            MetaTensor(torch.from_numpy(VALUES[None]), affine=torch.from_numpy(affine)), tmp_path / "x.nii"
-        )
+        write_volume(MetaTensor(torch.from_numpy(VALUES[None]), affine=torch.from_numpy(affine)), tmp_path / "x.nii")
         header = nib.load(tmp_path / "x.nii").header
         np.testing.assert_allclose(header.get_sform(), affine, atol=1e-5)
         assert int(header["qform_code"]) == qform_code
@@ -149,9 +147,7 @@ def test_unusable_scaling(tmp_path):
 def test_one_time_point_is_a_volume_and_more_are_not(tmp_path):
     read = read_volume(save(tmp_path / "one.nii.gz", values=VALUES[..., None]))
     assert read.shape == (1, *SHAPE)
-    refused(
-        save(tmp_path / "two.nii.gz", values=np.stack([VALUES] * 2, -1)), InputError, "4 dimensions", "x 2"
-    )
+    refused(save(tmp_path / "two.nii.gz", values=np.stack([VALUES] * 2, -1)), InputError, "4 dimensions", "x 2")
     vectors = np.stack([VALUES] * 3, -1)[:, :, :, None]
     refused(save(tmp_path / "vectors.nii.gz", values=vectors), InputError, "5 dimensions")
 
@@ -182,9 +178,7 @@ def test_two_file_nifti_and_analyze_are_refused(tmp_path):
 
 @pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("dims", [(1290, 1290, 1290), (30000, 30000, 2), (32767, 32767, 32767)])
-def test_gigavoxels_in_a_small_file_are_refused_before_memory_is_asked_for(
-    tmp_path, extension, dims, monkeypatch
-):
+def test_gigavoxels_in_a_small_file_are_refused_before_memory_is_asked_for(tmp_path, extension, dims, monkeypatch):
     path = patched(save(tmp_path / "x.nii"), (42, "hhh", *dims))
     if extension == ".nii.gz":
         path = tmp_path / "x.nii.gz"

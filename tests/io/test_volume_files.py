@@ -127,9 +127,7 @@ def test_color_volume_refuses_other_shapes_and_types(tmp_path):
     with pytest.raises(InputError, match="shape"):
         write_color_volume(MetaTensor(torch.zeros(1, *SHAPE), affine=affine), tmp_path / "x.nii.gz")
     with pytest.raises(OutputError, match="extension"):
-        write_color_volume(
-            MetaTensor(torch.zeros(3, *SHAPE, dtype=torch.uint8), affine=affine), tmp_path / "x.mha"
-        )
+        write_color_volume(MetaTensor(torch.zeros(3, *SHAPE, dtype=torch.uint8), affine=affine), tmp_path / "x.mha")
 
 
 def test_write_refuses_shape_extension_and_affine(tmp_path):
@@ -242,9 +240,7 @@ def test_unknown_extension_names_the_allowed_ones(tmp_path):
 
 
 @pytest.mark.parametrize("extension", volume_files.READABLE)
-@pytest.mark.parametrize(
-    "content", [b"hello\n", b"<!DOCTYPE html>\n" * 100, b"\0" * 1000, bytes(range(256)) * 9]
-)
+@pytest.mark.parametrize("content", [b"hello\n", b"<!DOCTYPE html>\n" * 100, b"\0" * 1000, bytes(range(256)) * 9])
 def test_other_content_than_the_name_says(tmp_path, extension, content):
     path = tmp_path / f"x{extension}"
     path.write_bytes(content)

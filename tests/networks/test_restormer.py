@@ -106,9 +106,13 @@ def test_feed_forward_equals_monai() -> None:
     torch.testing.assert_close(ours(x), theirs(x), atol=1e-6, rtol=1e-5)
 
 
-def test_attention_rows_sum_to_1() -> None:
-    rows = channel_attention(noise(2, 4, 3, 50), noise(2, 4, 3, 50), torch.full((4, 1, 1), 3.0)).sum(dim=-1)
+def test_attention_rows_sum_to_1_within_their_head() -> None:
+    attention = channel_attention(noise(2, 50, 12), noise(2, 50, 12), torch.full((4, 1, 1), 3.0))
+    rows = attention.sum(dim=-1)
     torch.testing.assert_close(rows, torch.ones_like(rows))
+    blocks = torch.block_diag(*[torch.ones(3, 3)] * 4).bool()
+    assert (attention[:, ~blocks] == 0.0).all()
+    assert (attention[:, blocks] > 0.0).all()
 
 
 def test_attention_does_not_see_the_scale_of_queries_and_keys() -> None:

@@ -68,6 +68,14 @@ def test_the_pyramid_takes_the_detail_of_the_source_that_has_some() -> None:
     assert contrast["average"] == pytest.approx(float(image[:, :1, 16:48, 16:48].std()) / 2, rel=0.01)
 
 
+def test_the_pyramid_takes_the_stronger_detail_whatever_its_sign() -> None:
+    """Faint stripes do not fill the gaps between strong ones."""
+    stripes = (torch.arange(64) % 4 < 2).float().expand(64, 64)[None, None]
+    strong, faint = 0.8 - 0.6 * stripes, 0.5 + 0.1 * stripes
+    fused = laplacian_pyramid(torch.cat([strong, faint], dim=1))
+    assert float(fused[..., 16:48, 16:48].std()) == pytest.approx(float(strong[..., 16:48, 16:48].std()), rel=0.1)
+
+
 def test_details_too_strong_for_the_display_are_kept_in_range() -> None:
     image = torch.zeros(1, 2, 32, 32)
     image[0, 0, 8:24, 8:24] = 1.0

@@ -70,9 +70,7 @@ def test_truth_maps_each_tissue_onto_itself(phantom_small: Phantom, moving: str)
 
 @pytest.mark.parametrize("moving", ["MR_T2", "CT", "PT", "NM"])
 @pytest.mark.parametrize("tissue", [Tissue.WHITE_MATTER, Tissue.DEEP_GRAY])
-def test_truth_maps_landmarks_within_a_part_of_a_voxel(
-    phantom_small: Phantom, moving: str, tissue: Tissue
-) -> None:
+def test_truth_maps_landmarks_within_a_part_of_a_voxel(phantom_small: Phantom, moving: str, tissue: Tissue) -> None:
     middles = {}
     for name in ("CT", moving):
         index = np.argwhere(labels_in(phantom_small, name) == tissue).astype(float)
@@ -157,9 +155,7 @@ def test_volumes_follow_the_convention(phantom_small: Phantom, name: str) -> Non
         ("NM", Tissue.DEEP_GRAY, 0.25),
     ],
 )
-def test_tissues_have_their_values(
-    phantom_small: Phantom, name: str, tissue: Tissue, relative: float
-) -> None:
+def test_tissues_have_their_values(phantom_small: Phantom, name: str, tissue: Tissue, relative: float) -> None:
     labels = labels_in(phantom_small, name)
     found = values_in(phantom_small, name)[interior(labels) & (labels == tissue)].mean()
     assert found == pytest.approx(values_of(name)[tissue], rel=relative)
@@ -175,9 +171,7 @@ def test_contrasts_are_those_of_a_radiologist(phantom_small: Phantom) -> None:
     assert mean("MR_T2", white) < mean("MR_T2", gray) < mean("MR_T2", fluid)
     assert mean("PT", gray) > 1.5 * mean("PT", white) > 1.5 * mean("PT", fluid)
     assert mean("NM", gray) > 1.15 * mean("NM", white)
-    assert (
-        mean("CT", Tissue.DENSE_BONE) > mean("CT", Tissue.DIPLOE) > 300 > mean("CT", gray) > mean("CT", fluid)
-    )
+    assert mean("CT", Tissue.DENSE_BONE) > mean("CT", Tissue.DIPLOE) > 300 > mean("CT", gray) > mean("CT", fluid)
 
 
 def test_brain_has_a_human_size_and_folds(phantom_small: Phantom) -> None:
@@ -271,9 +265,7 @@ def test_lesion_is_seen_only_where_it_should_be(kind: str) -> None:
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_lesion_lies_on_its_side(side: str) -> None:
-    ill = make_phantom(
-        PhantomOptions(profile="small", scale=1.8, volumes=("PT",), lesions=(LesionOptions(side=side),))
-    )
+    ill = make_phantom(PhantomOptions(profile="small", scale=1.8, volumes=("PT",), lesions=(LesionOptions(side=side),)))
     lesion = ill.lesions[0]
     index = np.argwhere(labels_in(ill, "PT") == lesion.label).astype(float)
     to_head = np.linalg.inv(ill.head_to_scanner_ras["PT"]) @ affine_of(ill, "PT")

@@ -67,9 +67,9 @@ def test_provenance_says_what_the_weights_depend_on(slices: Path, output: Path, 
 
 
 def test_loss_falls(slices: Path, output: Path, tiny: TrainingOptions) -> None:
-    options = replace(tiny, stage_one_steps=40, stage_two_steps=20, validate_every=10, learning_rate=3e-3)
+    options = replace(tiny, stage_one_steps=24, stage_two_steps=16, validate_every=8, learning_rate=3e-3)
     record = train(slices, output, options, "")
-    for stage, looks in (("I", 4), ("II", 2)):
+    for stage, looks in (("I", 3), ("II", 2)):
         losses = [sum(row["loss"].values()) for row in record.curve if row["stage"] == stage]
         assert len(losses) == looks
         assert losses[-1] < losses[0]
@@ -130,9 +130,13 @@ def test_progress_is_told(slices: Path, output: Path, tiny: TrainingOptions) -> 
 
 def test_number_of_threads_is_given_back(slices: Path, output: Path, tiny: TrainingOptions) -> None:
     before = torch.get_num_threads()
-    train(slices, output, replace(tiny, stage_one_steps=1, stage_two_steps=0, threads=before + 1), "")
-    assert torch.get_num_threads() == before
-    assert read_provenance(output)["environment"]["threads"] == before + 1
+    torch.set_num_threads(2)
+    try:
+        train(slices, output, replace(tiny, stage_one_steps=1, stage_two_steps=0, threads=1), "")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert read_provenance(output)["environment"]["threads"] == 1
 
 
 def spoiled(bad_steps: set[int]) -> object:

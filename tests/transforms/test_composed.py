@@ -82,6 +82,7 @@ def test_a_batch_is_fused_like_its_patients(cases: list[dict[str, str]]) -> None
         assert isinstance(fused[key], MetaTensor)
         assert torch.equal(fused[key].as_tensor(), torch.stack([one[key].as_tensor() for one in alone]))
         assert torch.equal(fused[key].affine, torch.stack([one[key].affine for one in alone]))
+        assert torch.equal(fused[key][1].affine, alone[1][key].affine)
 
 
 def test_a_batch_comes_apart_into_volumes_that_know_where_they_lie(cases: list[dict[str, str]]) -> None:
