@@ -58,7 +58,7 @@ class FusionOptions:
         method: ``"cddfuse"`` or one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``.
         weights: ``"default"`` for those shipped, or the path of a weights file.
         device: ``"auto"``, or a name that torch knows, such as ``"cpu"`` or ``"cuda:0"``.
-        slices_per_batch: how many slices go through the network at once.
+        slices_per_batch: how many slices of up to 256 x 256 pixels go through the network at once; fewer larger ones.
         palette: name of the DICOM color palette for PET and SPECT.
     """
 

@@ -14,6 +14,8 @@ from medfuse.inferers.device import memory_hint
 from medfuse.inferers.slices import join_slices, slices_with_picture, split_into_slices
 from medfuse.progress import Progress, Silent
 
+_REFERENCE_PIXELS = 256 * 256
+
 
 def fuse_slices(
     slices: Tensor,
@@ -30,7 +32,7 @@ def fuse_slices(
         slices: (N, 2, H, W) in [0, 1].
         network: maps (n, 2, H, W) on ``device`` to (n, 1, H, W).
         device: where it runs.
-        slices_per_batch: the largest n.
+        slices_per_batch: the largest n; see ``batch_size``.
         progress: who is told how many slices are done.
 
     Returns:
@@ -41,12 +43,27 @@ def fuse_slices(
     """
     progress = progress or Silent()
     fused = torch.zeros(slices.shape[0], 1, *slices.shape[2:])
-    batches = torch.split(slices_with_picture(slices).nonzero()[:, 0], slices_per_batch)
-    with torch.inference_mode(), memory_hint(device, slices_per_batch):
+    together = batch_size(slices, slices_per_batch)
+    batches = torch.split(slices_with_picture(slices).nonzero()[:, 0], together)
+    with torch.inference_mode(), memory_hint(device, together):
         for number, indices in enumerate(batches):
             progress.advance(number, len(batches))
             fused[indices] = network(slices[indices].to(device)).float().cpu()
     return fused
+
+
+def batch_size(slices: Tensor, slices_per_batch: int) -> int:
+    """Return how many slices go through the network at once: fewer where they are large, so that memory stays bounded.
+
+    Args:
+        slices: (N, C, H, W).
+        slices_per_batch: how many slices of up to 256 x 256 pixels to take.
+
+    Returns:
+        At least 1, at most ``slices_per_batch``.
+    """
+    pixels = slices.shape[-2] * slices.shape[-1]
+    return max(1, min(slices_per_batch, slices_per_batch * _REFERENCE_PIXELS // pixels))
 
 
 class SlicewiseInferer(Inferer):  # type: ignore[misc]

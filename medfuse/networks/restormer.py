@@ -76,7 +76,7 @@ def channel_attention(q: Tensor, k: Tensor, temperature: Tensor, eps: float = 1e
     products = q.transpose(1, 2) @ k  # (B, C, C)
     cosines = products / (q_norm[:, :, None] * k_norm[:, None, :])
     head = torch.arange(channels, device=q.device) // (channels // heads)  # (C,)
-    scaled = cosines * temperature[head, :, 0]
+    scaled: Tensor = cosines * temperature[head, :, 0]
     return scaled.masked_fill(head[:, None] != head, float("-inf")).softmax(dim=-1)
 
 

@@ -57,7 +57,7 @@ def test_options_reach_the_run_and_its_provenance(slices: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--preset", "fast"], "error: preset is 'fast'; choose one of cddfuse_cpu, published"),
+        (["--preset", "fast"], "error: preset is 'fast'; choose one of cddfuse_cpu, cddfuse_cpu_last_leg, published"),
         (["--seed", "-1"], "error: seed is -1; give a whole number of at least 0"),
         (["--device", "abacus"], "error: there is no device 'abacus' here"),
     ],

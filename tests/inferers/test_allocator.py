@@ -15,12 +15,12 @@ if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit(3)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.ones(4 << 20)
+torch.ones(16 << 20)
 before = faults()
 for _ in range(20):
-    torch.ones(4 << 20)
+    torch.ones(16 << 20)
 print(faults() - before)
-"""
+"""  # 64 MiB: more than the C library keeps of itself
 
 
 def page_faults(choice: str) -> int:

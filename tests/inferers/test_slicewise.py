@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medfuse.errors import DeviceError
 from medfuse.inferers import SlicewiseInferer
-from medfuse.inferers.slicewise import fuse_slices
+from medfuse.inferers.slicewise import batch_size, fuse_slices
 
 CPU = torch.device("cpu")
 
@@ -141,3 +141,8 @@ def test_other_failures_of_a_network_pass_through() -> None:
     with pytest.raises(RuntimeError, match="channels") as raised:
         fuse_slices(torch.rand(1, 2, 4, 4), nn.Conv2d(3, 1, 1), CPU)
     assert not isinstance(raised.value, DeviceError)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(64, 4), (256, 4), (257, 3), (512, 1), (4096, 1)])
+def test_larger_slices_go_through_in_smaller_batches(side: int, expected: int) -> None:
+    assert batch_size(torch.empty(1, 2, side, side, device="meta"), 4) == expected

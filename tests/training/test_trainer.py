@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from medfuse.errors import DeviceError, InputError, MedfuseError, OutputError, UnreadableFileError
-from medfuse.networks import CDDFuse, build, read_provenance
+from medfuse.networks import CDDFuse, CDDFuseConfig, build, read_provenance
 from medfuse.training import TrainingOptions, train
 from medfuse.training.stages import Terms
 
@@ -57,7 +57,7 @@ def test_run_records_each_look_and_saves_loadable_weights(slices: Path, output: 
 def test_provenance_says_what_the_weights_depend_on(slices: Path, output: Path, tiny: TrainingOptions) -> None:
     record = train(slices, output, tiny, "medfuse train slices")
     provenance = read_provenance(output)
-    assert set(provenance) == {"command", "options", "data", "environment", "record"}
+    assert set(provenance) == {"command", "options", "data", "environment", "record", "started_from"}
     assert provenance["command"] == "medfuse train slices"
     assert provenance["options"] == asdict(tiny)
     assert provenance["record"] == asdict(record)
@@ -192,3 +192,15 @@ def test_bad_data_and_device_are_refused(slices: Path, tmp_path: Path, output: P
         train(slices, output, replace(tiny, patch_size=65), "")
     with pytest.raises(DeviceError, match="abacus"):
         train(slices, output, replace(tiny, device="abacus"), "")
+
+
+def test_training_goes_on_from_weights(slices: Path, tmp_path: Path, tiny: TrainingOptions) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train(slices, first, tiny, "first leg")
+    still = replace(tiny, network=CDDFuseConfig(), stage_one_steps=0, stage_two_steps=1, learning_rate=1e-12)
+    train(slices, second, still, "second leg", start_from=first)
+    before, after = (build("cddfuse", path).state_dict() for path in (first, second))
+    assert all(torch.allclose(before[name], after[name], atol=1e-9) for name in before)
+    started_from = read_provenance(second)["started_from"]
+    assert isinstance(started_from, dict)
+    assert started_from["command"] == "first leg"
