@@ -197,7 +197,7 @@ def _check_folder_replaceable(target: Path, overwrite: bool, markers: tuple[str,
 
 
 def _exists(target: Path) -> OutputError:
-    return OutputError(f"{shown(target)} exists; choose another output, or allow it to be overwritten")
+    return OutputError(f"{shown(target)} exists; choose another output, or allow it to be overwritten (--overwrite)")
 
 
 def _hidden_name(ending: str) -> str:
