@@ -13,8 +13,10 @@ from monai.transforms import (
     RandAdjustContrastd,
     RandFlipd,
     RandRotate90d,
+    RandScaleIntensityd,
     RandWeightedCropd,
     SelectItemsd,
+    ThresholdIntensityd,
 )
 from torch import Tensor
 from torch.utils.data import WeightedRandomSampler
@@ -83,6 +85,8 @@ def patch_dataset(pairs: list[SlicePair], patch_size: int, seed: int) -> Dataset
             RandFlipd(keys="image", prob=0.5, spatial_axis=0),
             RandRotate90d(keys="image", prob=0.5, max_k=3),
             RandAdjustContrastd(keys="image", prob=0.3, gamma=(0.7, 1.4)),
+            RandScaleIntensityd(keys="image", prob=0.5, factors=(-0.4, 0.8), channel_wise=True),
+            ThresholdIntensityd(keys="image", threshold=1.0, above=False, cval=1.0),
         ]
     )
     augment.set_random_state(seed)

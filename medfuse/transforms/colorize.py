@@ -14,15 +14,13 @@ from medfuse.transforms.volumes import on_grid_of
 
 EMISSION = ("PT", "NM")
 
-_LUMINANCE = (0.299, 0.587, 0.114)
-
 
 def colorize(fused: Tensor, emission: Tensor, palette: str = "hot_iron") -> Tensor:
-    """Give the fused image the color of the emission scan, keeping the fused brightness.
+    """Tint the fused image with the palette's color at each uptake.
 
-    The palette's color at the normalized uptake keeps its hue; its brightness is replaced by the fused image's. Where
-    that would leave the range of a display, the color is mixed with gray of the same brightness until it fits, so no
-    channel is clipped.
+    The brightest of the three channels is the fused image itself, so nothing is clipped and no shade is lost; the
+    other two are lowered until hue and saturation are the palette's. Where the palette is dark, at little uptake, the
+    tint fades into gray.
 
     Args:
         fused: (1, X, Y, Z) in [0, 1], or a batch of it.
@@ -36,14 +34,10 @@ def colorize(fused: Tensor, emission: Tensor, palette: str = "hot_iron") -> Tens
         OptionError: if there is no such palette.
     """
     table = palette_rgb(palette)
-    weights = table.new_tensor(_LUMINANCE)
-    chroma = table - (table @ weights)[:, None]  # (256, 3)
+    tint = 1.0 - table.amax(dim=1, keepdim=True) + table  # (256, 3), the palette over white
     entries = (emission.squeeze(-4) * (len(table) - 1)).round().long()
-    color = chroma[entries].movedim(-1, -4)  # (..., 3, X, Y, Z)
-    room = torch.where(color > 0.0, (1.0 - fused) / color, -fused / color)
-    room = room.masked_fill(color == 0.0, float("inf")).amin(dim=-4, keepdim=True)
-    mixed = fused + color * room.clamp(0.0, 1.0)
-    return (mixed.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    color = fused * tint[entries].movedim(-1, -4)  # (..., 3, X, Y, Z)
+    return (color * 255.0).round().to(torch.uint8)
 
 
 class Colorized(Transform):  # type: ignore[misc]
