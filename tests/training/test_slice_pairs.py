@@ -61,8 +61,21 @@ def test_patches_keep_both_sources_together(slices: Path) -> None:
         SlicePair(pair.collection, pair.case, pair.image[:1].repeat(2, 1, 1))
         for pair in read_pairs(read_split(slices, "train"), 48)
     ]
-    for batch in patch_loader(pairs, 48, 4, 2, 0):
-        assert torch.equal(batch["image"][:, 0], batch["image"][:, 1])
+    for batch in patch_loader(pairs, 48, 4, 2, 0):  # each source has its own brightness, both the same place
+        first, second = batch["image"].as_tensor().unbind(1)
+        assert torch.equal(first > 0.0, second > 0.0)
+        assert not torch.equal(first > 0.0, second.flip(-1) > 0.0)
+
+
+def test_each_source_has_its_own_brightness_within_the_range(slices: Path) -> None:
+    pairs = [
+        SlicePair(pair.collection, pair.case, pair.image[:1].repeat(2, 1, 1))
+        for pair in read_pairs(read_split(slices, "train"), 48)
+    ]
+    image = next(iter(patch_loader(pairs, 48, 16, 1, 0)))["image"].as_tensor()
+    assert float(image.min()) >= 0.0
+    assert float(image.max()) <= 1.0
+    assert any(not torch.equal(first, second) for first, second in image)
 
 
 def test_collections_are_equally_likely() -> None:
