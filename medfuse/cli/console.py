@@ -61,7 +61,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        before = {number: signal.signal(number, _interrupt) for number in _stopping_signals()}
         logging.getLogger("medfuse").handlers = [_Notes()]
         try:
             command(*args, **kwargs)
@@ -72,7 +72,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except MemoryError:
             _fail("error: the memory of this computer does not suffice; give smaller volumes", EXIT_ERROR)
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     return wrapper
 
@@ -82,6 +83,12 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         err.print(f"note: {record.getMessage()}", markup=False)
+
+
+def _stopping_signals() -> list[signal.Signals]:
+    """Return the signals that ask a program to end and are not ignored, as ``nohup`` ignores the hang-up."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no hang-up
+    return [number for name in names if signal.getsignal(number := signal.Signals[name]) != signal.SIG_IGN]
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
