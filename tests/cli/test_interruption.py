@@ -40,7 +40,9 @@ def start(begun: Path, largest_file: int, *arguments: str | Path) -> subprocess.
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["Ctrl-C", "terminated", "hung up"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["Ctrl-C", "terminated", "hung up"]
+)
 def test_a_signal_during_registration(patient: Path, tmp_path: Path, number: signal.Signals) -> None:
     begun, folder = tmp_path / "begun", tmp_path / "folder"
     folder.mkdir()
