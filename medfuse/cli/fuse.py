@@ -29,7 +29,9 @@ def fuse(
         tuple[str, str],
         typer.Option(help="Intensity window of FIXED and of MOVING: auto, a preset such as brain, or LOW,HIGH."),
     ] = (_AUTO, _AUTO),
-    registration: Annotated[str, typer.Option(help=f"How to register: {', '.join(REGISTRATIONS)}.")] = "rigid",
+    registration: Annotated[
+        str, typer.Option("--registration", "--register", help=f"How to register: {', '.join(REGISTRATIONS)}.")
+    ] = "rigid",
     method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}.")] = "cddfuse",
     weights: Annotated[str, typer.Option(help="Weights file of the network, or default.")] = "default",
     plane: Annotated[str, typer.Option(help=f"Plane of the slices: {', '.join(PLANES)}.")] = _AUTO,

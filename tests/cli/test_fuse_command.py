@@ -83,7 +83,7 @@ def test_a_guess_is_said_aloud_in_one_line_each(patient: Path, tmp_path: Path) -
 
 
 def test_overwrite_replaces_an_earlier_result(patient: Path, tmp_path: Path) -> None:
-    command = ("fuse", patient / "t1.nii.gz", patient / "ct.nii.gz", "-o", tmp_path / "out", "--registration", "none")
+    command = ("fuse", patient / "t1.nii.gz", patient / "ct.nii.gz", "-o", tmp_path / "out", "--register", "none")
     assert run(*command, "--method", "max").exit_code == 0
     first = nib.load(tmp_path / "out" / "fused.nii.gz").get_fdata()
     assert "exists" in refusal(*command, "--method", "average")
