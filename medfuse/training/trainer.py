@@ -9,10 +9,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from ignite.engine import Events
@@ -20,7 +20,7 @@ from monai.engines import SupervisedTrainer
 from monai.utils import set_determinism
 from torch import Tensor
 
-from medfuse.errors import OptionError, OutputError
+from medfuse.errors import OutputError
 from medfuse.inferers.device import resolve_device
 from medfuse.io.slice_sets import read_split, split_hash
 from medfuse.networks import CDDFuse, build, read_provenance, save_weights
@@ -74,10 +74,11 @@ def train(
     hashes = {part: split_hash(paths, data) for part, paths in splits.items()}
     with _on_threads(options.threads):
         set_determinism(options.seed)
-        network = _first_network(options, start_from).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        built = build("cddfuse", start_from, None if start_from else options.network).train()
+        network = cast(CDDFuse, built.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
         provenance = {
             "command": command,
-            "options": asdict(options),
+            "options": asdict(replace(options, network=network.config)),
             "data": hashes,
             "environment": environment(device),
             "started_from": None if start_from is None else read_provenance(start_from),
@@ -86,15 +87,6 @@ def train(
         run.stage("I", options.stage_one_steps, partial(stage_one_terms, network, weights=options.stage_one))
         run.stage("II", options.stage_two_steps, partial(stage_two_terms, network, weights=options.stage_two))
     return run.record
-
-
-def _first_network(options: TrainingOptions, start_from: Path | None) -> CDDFuse:
-    """Return the network to train: a new one, or one that was trained before."""
-    network = build("cddfuse", start_from, None if start_from else options.network)
-    if not isinstance(network, CDDFuse):
-        msg = f"{start_from}: holds a {type(network).__name__}; give weights of CDDFuse"
-        raise OptionError(msg)
-    return network.train()
 
 
 @contextmanager

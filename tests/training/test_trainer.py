@@ -204,3 +204,6 @@ def test_training_goes_on_from_weights(slices: Path, tmp_path: Path, tiny: Train
     started_from = read_provenance(second)["started_from"]
     assert isinstance(started_from, dict)
     assert started_from["command"] == "first leg"
+    options = read_provenance(second)["options"]
+    assert isinstance(options, dict)
+    assert options["network"] == asdict(tiny.network)  # the one that was trained, not the one that was asked for
