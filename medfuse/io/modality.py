@@ -42,20 +42,26 @@ class FoundModality:
     source: str
 
 
-def find_modality(path: str | os.PathLike[str], meta: Mapping[str, Any] | None = None) -> FoundModality | None:
+def find_modality(
+    path: str | os.PathLike[str],
+    meta: Mapping[str, Any] | None = None,
+    sidecar: Mapping[str, Any] | None = None,
+) -> FoundModality | None:
     """Look for the modality in the header, then in a JSON sidecar, then in the file name.
 
     Args:
         path: the volume's file.
         meta: metadata of the volume; ``modality`` in it is what its header states.
+        sidecar: the fields of the sidecar where they have been read; None to read them.
 
     Returns:
         What was found, or None if nothing tells, or something other than MR, CT, PT or NM.
     """
     path = Path(path)
+    sidecar = read_sidecar(path) if sidecar is None else sidecar
     told = (
         ("header", _as_dicom(None if meta is None else meta.get("modality"))),
-        ("sidecar", _as_dicom(read_sidecar(path).get("Modality"))),
+        ("sidecar", _as_dicom(sidecar.get("Modality"))),
         ("file name", _suffix_modality(stem_of(path))),
     )
     return next((FoundModality(modality, source) for source, modality in told if modality is not None), None)

@@ -22,6 +22,7 @@ from medfuse.transforms.guess_modality import guess_modality
 
 GUESSED = "guessed from the values"
 _IN_MEMORY = "a volume in memory"
+_NO_FILE = "volume"
 
 
 def load_volume(source: str | Path | MetaTensor, modality: str | None = None) -> MetaTensor:
@@ -40,15 +41,10 @@ def load_volume(source: str | Path | MetaTensor, modality: str | None = None) ->
         InputError: if the file or volume cannot be used.
         OptionError: if the modality is not one of the four.
     """
-    volume = _copy(source) if isinstance(source, MetaTensor) else _read(Path(source))
-    volume.meta["modality"], volume.meta["modality_source"] = _modality(volume, modality)
-    return volume
-
-
-def _read(path: Path) -> MetaTensor:
-    volume = read_volume(path)
-    units = read_sidecar(path).get("Units")
-    if isinstance(units, str):
+    volume = _copy(source) if isinstance(source, MetaTensor) else read_volume(Path(source))
+    sidecar = read_sidecar(Path(str(volume.meta.get("filename_or_obj", _NO_FILE))))
+    volume.meta["modality"], volume.meta["modality_source"] = _modality(volume, modality, sidecar)
+    if isinstance(units := sidecar.get("Units"), str):
         volume.meta.setdefault("units", units)
     return volume
 
@@ -67,11 +63,11 @@ def _copy(volume: MetaTensor) -> MetaTensor:
     return copied
 
 
-def _modality(volume: MetaTensor, modality: str | None) -> tuple[str, str]:
+def _modality(volume: MetaTensor, modality: str | None, sidecar: Mapping[str, Any]) -> tuple[str, str]:
     if modality is not None:
         check_choice("modality", modality, MODALITIES)
         return modality, "given"
-    found = find_modality(str(volume.meta.get("filename_or_obj", "volume")), volume.meta)
+    found = find_modality(str(volume.meta.get("filename_or_obj", _NO_FILE)), volume.meta, sidecar)
     if found is not None:
         return found.modality, found.source
     values: np.ndarray[Any, np.dtype[np.float32]] = volume.numpy()[0]
