@@ -14,9 +14,7 @@ from torch import nn
 from medfuse.cli.main import app
 from medfuse.configs import read_config
 from medfuse.inferers import method
-from medfuse.io.volume_files import write_volume
 from medfuse.networks import CDDFuseConfig, build
-from medfuse.phantom import Phantom
 from medfuse.registration import rigid
 from medfuse.registration.presets import Preset, load_preset
 
@@ -58,25 +56,17 @@ def small_network(name: str, _weights: str) -> nn.Module:
 
 
 @pytest.fixture
-def folder_of_a_reader(phantom_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def folder_of_a_reader(patient: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand where the pages assume, beside ``t1.nii.gz`` and ``ct.nii.gz``.
 
     What takes long is made short, because other tests show that it works: the search for the transform, and the
     network that slices go through.
     """
-    for file in phantom_files.iterdir():
+    for file in patient.iterdir():
         (tmp_path / file.name).symlink_to(file)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rigid, "load_preset", one_coarse_level)
     monkeypatch.setattr(method, "build", small_network)
-
-
-@pytest.fixture(scope="module")
-def phantom_files(phantom_small: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantom")
-    for volume, name in (("MR_T1", "t1"), ("CT", "ct"), ("PT", "pet")):
-        write_volume(phantom_small.volumes[volume], folder / f"{name}.nii.gz")
-    return folder
 
 
 @pytest.mark.usefixtures("folder_of_a_reader")

@@ -13,6 +13,8 @@ import medfuse
 from medfuse.cli.console import guarded, out, progress_bar
 from medfuse.options import METHODS
 
+_MEASURES = ("edge_transfer", "worst_source_vif")
+
 
 @guarded
 def validate(
@@ -35,6 +37,3 @@ def validate(
         cells = [by_collection[name][measure] for name in collections for measure in _MEASURES]
         table.add_row(method, *(f"{cell:.3f}" for cell in cells))
     out.print(table)
-
-
-_MEASURES = ("edge_transfer", "worst_source_vif")

@@ -52,6 +52,14 @@ def fuse_slices(
     return fused
 
 
+def fuse_volume(
+    volume: Tensor, network: Callable[..., Tensor], device: torch.device, spatial_dim: int, slices_per_batch: int = 4
+) -> Tensor:
+    """Cut a volume (2, X, Y, Z) into slices, fuse them and join them to (1, X, Y, Z); arguments as ``fuse_slices``."""
+    slices = split_into_slices(volume, spatial_dim)
+    return join_slices(fuse_slices(slices, network, device, slices_per_batch), spatial_dim)
+
+
 def batch_size(slices: Tensor, slices_per_batch: int) -> int:
     """Return how many slices go through the network at once: fewer where they are large, so that memory stays bounded.
 
@@ -91,9 +99,6 @@ class SlicewiseInferer(Inferer):  # type: ignore[misc]
             return network(slices, *args, **kwargs)
 
         volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        fused = torch.stack([self._fuse(volume, called) for volume in volumes]).to(inputs.device)
+        device, dim, together = inputs.device, self.spatial_dim, self.slices_per_batch
+        fused = torch.stack([fuse_volume(volume, called, device, dim, together) for volume in volumes]).to(device)
         return MetaTensor(fused).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else fused
-
-    def _fuse(self, volume: Tensor, network: Callable[..., Tensor]) -> Tensor:
-        slices = split_into_slices(volume, self.spatial_dim)
-        return join_slices(fuse_slices(slices, network, volume.device, self.slices_per_batch), self.spatial_dim)

@@ -14,10 +14,6 @@ _HORN_BACK_MM = {"right": -70.0, "left": -80.0}
 _SIGN = {"right": 1.0, "left": -1.0}
 
 
-def _mirrored(side: str, point: Point) -> Point:
-    return (_SIGN[side] * point[0], point[1], point[2])
-
-
 def _side(at: Coordinates, side: str) -> Coordinates:
     return at if side == "right" else (-at[0], at[1], at[2])
 

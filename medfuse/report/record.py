@@ -27,7 +27,6 @@ RECORD_NAME = "run.json"
 DISCLAIMER = "Not a medical device. For research only: no diagnosis or treatment may rest on this result."
 
 _PACKAGES = ("medfuse", "torch", "monai", "SimpleITK", "nibabel", "numpy")
-_PLANES = ("sagittal", "coronal", "axial")
 
 
 def make_record(

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from medfuse.inferers.device import resolve_device
 from medfuse.inferers.method import fusion_method
-from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
-from medfuse.inferers.slicewise import fuse_slices
+from medfuse.inferers.slices import spatial_dim_of
+from medfuse.inferers.slicewise import fuse_volume
 from medfuse.options import METHODS, PLANES, check_choice
 from medfuse.transforms.volumes import NORMALIZED, on_grid_of
 
@@ -83,5 +83,4 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
 
     def _fuse(self, image: Tensor, affine: Tensor) -> Tensor:
         spatial_dim = spatial_dim_of(affine.numpy(), self.plane)
-        slices = split_into_slices(image, spatial_dim)
-        return join_slices(fuse_slices(slices, self.network, self.device, self.slices_per_batch), spatial_dim)
+        return fuse_volume(image, self.network, self.device, spatial_dim, self.slices_per_batch)

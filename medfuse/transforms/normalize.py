@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -38,8 +39,9 @@ def volume_window(volume: MetaTensor, choice: str = "auto") -> IntensityWindow:
     """Choose the window of a volume from its modality, units and values; arguments as ``normalize_intensity``."""
     values, modality = volume.as_tensor().numpy(), str(volume.meta["modality"])
     window = choose_window(values, modality, choice, str(volume.meta.get("units", "")))
-    seen = apply_window(values, window)
-    if seen.min() == seen.max():
+    extremes = np.array([values.min(), values.max()])
+    darkest, brightest = apply_window(extremes, window)  # it keeps the order of values
+    if darkest == brightest:
         msg = (
             f"window {window.lower:g} to {window.upper:g} {window.units} ({window.source}) leaves no picture of the "
             f"{modality} volume, whose values go from {values.min():g} to {values.max():g}; give another window"
