@@ -11,8 +11,11 @@ import math
 import torch
 from torch import Tensor
 
+from medfuse.metrics.masking import check_mask, count_inside, mean_inside, sum_inside
+from medfuse.metrics.numerics import length, root
 
-def standard_deviation(image: Tensor) -> Tensor:
+
+def standard_deviation(image: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the standard deviation of the gray levels of each image (SD).
 
     One of the measures collected by Ma, Ma and Li, "Infrared and visible image fusion methods and applications: A
@@ -20,14 +23,20 @@ def standard_deviation(image: Tensor) -> Tensor:
 
     Args:
         image: (B, 1, H, W), or volumes (B, 1, X, Y, Z).
+        mask: bool of the same shape, True where pixels count.
 
     Returns:
-        (B,) in the unit of the image: 0 for a blank image.
+        (B,) in the unit of the image: 0 for a blank image. NaN where nothing counts.
+
+    Raises:
+        OptionError: if the mask does not fit.
     """
-    return image.flatten(1).std(dim=1, correction=0)
+    check_mask(mask, image)
+    deviations = image - mean_inside(image, mask).view(-1, *[1] * (image.ndim - 1))
+    return root(mean_inside(deviations * deviations, mask)).squeeze(1)
 
 
-def spatial_frequency(image: Tensor) -> Tensor:
+def spatial_frequency(image: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the spatial frequency of each image (SF): the size of the steps between neighbors.
 
     Eskicioglu and Fisher, "Image quality measures and their performance", IEEE Transactions on Communications, 1995.
@@ -35,19 +44,23 @@ def spatial_frequency(image: Tensor) -> Tensor:
 
     Args:
         image: (B, 1, H, W), or volumes (B, 1, X, Y, Z).
+        mask: bool of the same shape; steps count that begin and end where it is True.
 
     Returns:
-        (B,) in the unit of the image, per pixel: 0 for a blank image.
+        (B,) in the unit of the image, per pixel: 0 for a blank image. NaN where no pixel counts.
+
+    Raises:
+        OptionError: if the mask does not fit.
     """
-    steps = []
+    check_mask(mask, image)
+    total = image.new_zeros(image.shape[0], 1)
     for axis in range(2, image.ndim):
-        count = math.prod(image.shape[2:]) // image.shape[axis] * (image.shape[axis] - 1)
-        steps.append(torch.diff(image / math.sqrt(max(count, 1)), dim=axis).flatten(1))
-    frequency: Tensor = torch.linalg.vector_norm(torch.cat(steps, dim=1), dim=1)  # its derivative at 0 is 0, not NaN
-    return frequency
+        steps, both = torch.diff(image, dim=axis), _with_next(mask, axis)
+        total = total + sum_inside(steps * steps, both) / count_inside(steps, both).clamp_min(1.0)
+    return root(total).masked_fill(count_inside(image, mask) == 0.0, torch.nan).squeeze(1)
 
 
-def average_gradient(image: Tensor) -> Tensor:
+def average_gradient(image: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the mean length of the gradient of each image (AG).
 
     Cui, Feng, Xu, Li and Chen, "Detail preserved fusion of visible and infrared images using regional saliency
@@ -56,11 +69,33 @@ def average_gradient(image: Tensor) -> Tensor:
 
     Args:
         image: (B, 1, H, W), or volumes (B, 1, X, Y, Z); at least 2 pixels along each axis.
+        mask: bool of the same shape; pixels count where it is True for them and for their neighbors along each axis.
 
     Returns:
-        (B,) in the unit of the image, per pixel: 0 for a blank image.
+        (B,) in the unit of the image, per pixel: 0 for a blank image. NaN where no pixel counts.
+
+    Raises:
+        OptionError: if the mask does not fit.
     """
+    check_mask(mask, image)
     axes = tuple(range(2, image.ndim))
-    gradient = torch.stack(torch.gradient(image, dim=axes), dim=-1)  # (B, 1, H, W, axes): this way it is summed fast
-    length: Tensor = torch.linalg.vector_norm(gradient, dim=-1) / math.sqrt(len(axes))
-    return length.flatten(1).mean(dim=1)
+    slopes = length(*torch.gradient(image, dim=axes)) / math.sqrt(len(axes))
+    return mean_inside(slopes, None if mask is None else _with_all_neighbors(mask)).squeeze(1)
+
+
+def _with_next(mask: Tensor | None, axis: int) -> Tensor | None:
+    """Tell for each step along an axis whether it begins and ends inside."""
+    if mask is None:
+        return None
+    size = mask.shape[axis] - 1
+    return mask.narrow(axis, 0, size) & mask.narrow(axis, 1, size)
+
+
+def _with_all_neighbors(mask: Tensor) -> Tensor:
+    """Take away what has a neighbor, along any axis, that is not inside."""
+    kept = mask.clone()
+    for axis in range(2, mask.ndim):
+        size = mask.shape[axis] - 1
+        kept.narrow(axis, 0, size).logical_and_(mask.narrow(axis, 1, size))
+        kept.narrow(axis, 1, size).logical_and_(mask.narrow(axis, 0, size))
+    return kept

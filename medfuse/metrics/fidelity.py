@@ -6,78 +6,118 @@ pixel-domain form over four scales.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+
+from medfuse.errors import OptionError
+from medfuse.metrics.masking import check_mask, check_planar, check_range, inner, sum_inside
+from medfuse.metrics.numerics import ratio
+from medfuse.metrics.windows import Window, WindowMoments, gaussian_profile
 
 _SCALES = 4
+_LEAST_SIDE = 41  # pixels, of which one is left on the last scale
+_GRAY_LEVELS = 255.0  # the range that the noise is fixed for
 _NOISE_VARIANCE = 2.0
 _EPS = 1e-10
 
 
-def visual_information_fidelity(source: Tensor, fused: Tensor) -> Tensor:
-    """Return the pixel-domain visual information fidelity of each image.
+def visual_information_fidelity(
+    source: Tensor, fused: Tensor, mask: Tensor | None = None, data_range: float = 255.0
+) -> Tensor:
+    """Return the pixel-domain visual information fidelity of each image (VIF).
 
-    The visual noise of the model is fixed for gray levels of 0 to 255: scale images in [0, 1] by 255 first.
+    The visual noise of the model is fixed for gray levels of 0 to 255; images of another range are scaled to it.
 
     Args:
-        source: (B, 1, H, W) gray levels, 0 to 255; H and W at least 41.
+        source: (B, 1, H, W) gray levels, 0 to the range; H and W at least 41.
         fused: same shape and range.
+        mask: bool of the same shape; on each scale windows count whose center is True.
+        data_range: the width of the range of gray levels.
 
     Returns:
         (B,): 0 where nothing of the source is left, 1 for a copy, above 1 for a copy of higher contrast. NaN
-        for a blank source, which has no information to keep.
+        for a source that is blank where it counts, which has no information to keep.
+
+    Raises:
+        OptionError: if the range is not above 0, the images are volumes or too small, or the mask does not fit.
     """
-    source, fused = _centered(source), _centered(fused)
-    kept = torch.zeros(source.shape[0], dtype=source.dtype, device=source.device)
-    available = torch.zeros_like(kept)
-    for scale in range(_SCALES):
-        profile = _gaussian_profile(2 ** (_SCALES - scale) + 1, source)
-        if scale > 0:
-            source, fused = _blur([source, fused], profile)
-            source, fused = source[..., ::2, ::2], fused[..., ::2, ::2]
-        scale_kept, scale_available = _information(source, fused, profile)
-        kept, available = kept + scale_kept, available + scale_available
-    blank = available == 0.0
-    share = kept / available.masked_fill(blank, 1.0)  # so that a blank source sends back no NaN gradient
-    return share.masked_fill(blank, torch.nan)
+    check_range(data_range)
+    check_mask(mask, source)
+    windows, windows_fused = scales([source, fused], data_range)
+    return fidelity(windows, windows_fused, mask)
+
+
+def scales(images: Sequence[Tensor], data_range: float = 255.0) -> list[list[WindowMoments]]:
+    """Measure the windows of images that are to be compared on each scale, for `fidelity`.
+
+    Args:
+        images: (B, 1, H, W) each: gray levels, 0 to the range; H and W at least 41.
+        data_range: the width of the range of gray levels.
+
+    Returns:
+        For each image the moments of its windows, from the finest scale to the coarsest.
+
+    Raises:
+        OptionError: if the images are volumes, or too small.
+    """
+    sizes = [2 ** (_SCALES - scale) + 1 for scale in range(_SCALES)]
+    windows = [Window(gaussian_profile(size, size / 5.0, images[0])) for size in sizes]
+    return [_scales(image, windows, data_range) for image in images]
+
+
+def fidelity(source: list[WindowMoments], fused: list[WindowMoments], mask: Tensor | None = None) -> Tensor:
+    """Return the visual information fidelity of images whose windows have been measured.
+
+    Args:
+        source: from `scales`.
+        fused: of the fused image.
+        mask: bool, of the shape of the images; on each scale windows count whose center is True.
+
+    Returns:
+        (B,), as `visual_information_fidelity`.
+    """
+    kept, available = [], []
+    for scale, (windows, windows_fused) in enumerate(zip(source, fused, strict=True)):
+        half = len(windows.window.profiles[0]) // 2
+        if scale > 0 and mask is not None:
+            mask = mask[..., half:-half:2, half:-half:2]
+        maps = _information(windows.variance, windows_fused.variance, windows.covariance(windows_fused))
+        kept.append(sum_inside(maps[0], inner(mask, half)))
+        available.append(sum_inside(maps[1], inner(mask, half)))
+    return ratio(sum(kept[1:], kept[0]), sum(available[1:], available[0])).squeeze(1)
+
+
+def _scales(image: Tensor, windows: list[Window], data_range: float) -> list[WindowMoments]:
+    check_planar(image, "visual information fidelity")
+    if min(image.shape[2:]) < _LEAST_SIDE:
+        msg = f"images of {tuple(image.shape[2:])} pixels; visual information fidelity needs {_LEAST_SIDE} a side"
+        raise OptionError(msg)
+    image = _centered(image * (_GRAY_LEVELS / data_range))
+    measured = [WindowMoments.of(image, windows[0])]
+    for window in windows[1:]:
+        image = window.sums(image)[..., ::2, ::2].contiguous()
+        measured.append(WindowMoments.of(image, window))
+    return measured
 
 
 def _centered(image: Tensor) -> Tensor:
     """Shift gray levels, which the fidelity does not see, so that variances cancel few digits."""
-    middle = (image.amax(dim=(1, 2, 3), keepdim=True) + image.amin(dim=(1, 2, 3), keepdim=True)) / 2.0
+    middle = (image.amax(dim=(2, 3), keepdim=True) + image.amin(dim=(2, 3), keepdim=True)) / 2.0
     return image - middle.detach()
 
 
-def _information(source: Tensor, fused: Tensor, profile: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the information of the source that one scale keeps, and all that it has, each (B,)."""
-    maps = _blur([source, fused, source * source, fused * fused, source * fused], profile)
-    mean_source, mean_fused, square_source, square_fused, product = maps
-    var_source = (square_source - mean_source * mean_source).clamp_min(0.0)
-    var_fused = (square_fused - mean_fused * mean_fused).clamp_min(0.0)
-    covariance = product - mean_source * mean_fused
+def _information(var_source: Tensor, var_fused: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the information of the source that each window keeps, and all that it has.
 
-    gain = covariance / (var_source + _EPS)
-    distortion = var_fused - gain * covariance
-    blank_source, blank_fused = var_source < _EPS, var_fused < _EPS
-    gain = gain.masked_fill(blank_source | blank_fused, 0.0)
-    distortion = torch.where(blank_source, var_fused, distortion).masked_fill(blank_fused, 0.0)
-    distortion = torch.where(gain < 0.0, var_fused, distortion).clamp_min(_EPS)
-    gain = gain.clamp_min(0.0)
-    var_source = var_source.masked_fill(blank_source, 0.0)
-
-    kept = torch.log10(1.0 + gain * gain * var_source / (distortion + _NOISE_VARIANCE))
-    available = torch.log10(1.0 + var_source / _NOISE_VARIANCE)
-    return kept.sum(dim=(1, 2, 3)), available.sum(dim=(1, 2, 3))
-
-
-def _blur(images: list[Tensor], profile: Tensor) -> list[Tensor]:
-    """Average each window of images (B, 1, H, W), one axis after the other."""
-    rows = F.conv2d(torch.cat(images), profile[None, None, None, :])
-    return list(F.conv2d(rows, profile[None, None, :, None]).chunk(len(images)))
-
-
-def _gaussian_profile(size: int, like: Tensor) -> Tensor:
-    offsets = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2.0
-    profile = torch.exp(-offsets.square() / (2.0 * (size / 5.0) ** 2))
-    return profile / profile.sum()  # (size,)
+    By the paper's model, fused = gain * source + distortion; a window that is blank in either image keeps nothing,
+    and neither does one of negative gain.
+    """
+    informative = ((var_source >= _EPS) & (var_fused >= _EPS)).to(covariance.dtype)
+    gain = (covariance / (var_source.clamp_min(0.0) + _EPS)).clamp_min(0.0) * informative
+    distortion = (var_fused - gain * covariance).clamp_min(_EPS)
+    signal = var_source.clamp_min(0.0) * (var_source >= _EPS)
+    kept = torch.log10(1.0 + gain * gain * signal / (distortion + _NOISE_VARIANCE))
+    available = torch.log10(1.0 + signal / _NOISE_VARIANCE)
+    return kept, available

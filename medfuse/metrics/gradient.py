@@ -6,78 +6,137 @@ Xydeas and Petrovic, "Objective image fusion performance measure", Electronics L
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from medfuse.metrics.masking import check_mask, check_planar, check_range, sum_inside
+from medfuse.metrics.numerics import length, ratio
+
 _STRENGTH = (0.9994, -15.0, 0.5)  # Gamma, kappa and sigma of the strength sigmoid
 _ORIENTATION = (0.9879, -22.0, 0.8)  # the same of the orientation sigmoid
 _LEAST_GRADIENT = 1e-6  # gray levels; below it orientation is that of rounding, and its derivative overflows
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
+_LEAST_STRENGTH = 1e-12
+_GRAY_LEVELS = 255.0
 
 
-def edge_transfer(first: Tensor, second: Tensor, fused: Tensor) -> Tensor:
+def edge_transfer(
+    first: Tensor, second: Tensor, fused: Tensor, mask: Tensor | None = None, data_range: float = 255.0
+) -> Tensor:
     """Return Q^AB/F: the share of both sources' edges, weighted by strength, found in the fused image.
 
     Args:
-        first: (B, 1, H, W) gray levels, 0 to 255.
+        first: (B, 1, H, W) gray levels, 0 to the range.
         second: same shape and range.
         fused: same shape and range.
+        mask: bool of the same shape; pixels count where it is True, each with its 8 neighbors.
+        data_range: the width of the range of gray levels.
 
     Returns:
         (B,): from 0 to 0.975, which a perfect copy of all edges reaches. NaN where neither source has an
-        edge.
+        edge that counts.
+
+    Raises:
+        OptionError: if the range is not above 0, the images are volumes, or the mask does not fit.
     """
-    edges_fused = _edges(fused)
-    total, weight = _weighted_transfer(_edges(first), edges_fused)
-    total_second, weight_second = _weighted_transfer(_edges(second), edges_fused)
-    return _share(total + total_second, weight + weight_second)
+    check_range(data_range)
+    check_mask(mask, fused)
+    edges = [Edges.of(image, data_range) for image in (first, second, fused)]
+    return share_of_edges([transferred(source, edges[2], mask) for source in edges[:2]])
 
 
-def source_edge_transfer(source: Tensor, fused: Tensor) -> Tensor:
+def source_edge_transfer(
+    source: Tensor, fused: Tensor, mask: Tensor | None = None, data_range: float = 255.0
+) -> Tensor:
     """Return the share of one source's edges, weighted by strength, found in the fused image.
 
     Args:
-        source: (B, 1, H, W) gray levels, 0 to 255.
+        source: (B, 1, H, W) gray levels, 0 to the range.
         fused: same shape and range.
+        mask: bool of the same shape; pixels count where it is True, each with its 8 neighbors.
+        data_range: the width of the range of gray levels.
 
     Returns:
-        (B,): from 0 to 0.975. NaN where the source has no edge.
+        (B,): from 0 to 0.975. NaN where the source has no edge that counts.
+
+    Raises:
+        OptionError: if the range is not above 0, the images are volumes, or the mask does not fit.
     """
-    total, weight = _weighted_transfer(_edges(source), _edges(fused))
-    return _share(total, weight)
+    check_range(data_range)
+    check_mask(mask, fused)
+    return share_of_edges([transferred(Edges.of(source, data_range), Edges.of(fused, data_range), mask)])
 
 
-def _share(total: Tensor, weight: Tensor) -> Tensor:
-    """Divide, giving NaN (but no NaN gradient) where nothing can be shared."""
-    blank = weight == 0.0
-    return (total / weight.masked_fill(blank, 1.0)).masked_fill(blank, torch.nan)
+class Edges(NamedTuple):
+    """Sobel edges of an image.
+
+    Attributes:
+        strength: (B, 1, H, W), in gray levels of 0 to 255.
+        orientation: (B, 1, H, W), in radians, above -pi/2 and up to pi/2.
+    """
+
+    strength: Tensor
+    orientation: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor, data_range: float = 255.0) -> Edges:
+        """Find the edges of an image, with zeros around it.
+
+        Args:
+            image: (B, 1, H, W) gray levels, 0 to the range.
+            data_range: the width of the range of gray levels.
+
+        Returns:
+            The edges, scaled to the range of 0 to 255.
+
+        Raises:
+            OptionError: if the images are volumes.
+        """
+        check_planar(image, "edge transfer")
+        wider = F.pad(image * (_GRAY_LEVELS / data_range), (1, 1, 1, 1))
+        rows, columns = wider[..., 2:] - wider[..., :-2], wider[..., :-2, :] - wider[..., 2:, :]
+        x = torch.add(rows[..., :-2, :] + rows[..., 2:, :], rows[..., 1:-1, :], alpha=2.0)
+        y = torch.add(columns[..., :-2] + columns[..., 2:], columns[..., 1:-1], alpha=2.0)
+        steep = (x.abs() < _LEAST_GRADIENT).to(x.dtype)
+        slope = torch.atan(y / (x + steep))
+        return cls(length(x, y), torch.lerp(slope, slope.new_tensor(math.pi / 2.0), steep))
 
 
-def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return strength and orientation (radians) of the Sobel edges."""
-    kernel_x = image.new_tensor(_SOBEL)
-    kernels = torch.stack([kernel_x, kernel_x.T.flip(0)])[:, None]  # (2, 1, 3, 3)
-    gradients = F.conv2d(image, kernels, padding=1)
-    strength = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)  # its derivative at 0 is 0, not NaN
-    gradient_x, gradient_y = gradients.chunk(2, dim=1)
-    steep = gradient_x.abs() < _LEAST_GRADIENT
-    slope = gradient_y / gradient_x.masked_fill(steep, 1.0)
-    return strength, torch.atan(slope).masked_fill(steep, math.pi / 2.0)
+def transferred(source: Edges, fused: Edges, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Measure the edges of a source, and what of them the fused image keeps.
+
+    Args:
+        source: edges of the source.
+        fused: edges of the fused image.
+        mask: bool (B, 1, H, W); pixels count where it is True.
+
+    Returns:
+        The edge strength that is found in the fused image, and all that there is, (B,) each.
+    """
+    weaker, stronger = torch.minimum(source.strength, fused.strength), torch.maximum(source.strength, fused.strength)
+    equal = (source.strength == fused.strength).to(weaker.dtype)  # by custom their ratio is not 1 but the strength
+    ratios = torch.lerp(weaker / stronger.clamp_min(_LEAST_STRENGTH), weaker, equal)
+    agreement = 1.0 - (source.orientation - fused.orientation).abs() * (2.0 / math.pi)
+    found = source.strength / (_dampening(ratios, _STRENGTH) * _dampening(agreement, _ORIENTATION))
+    return sum_inside(found, mask).squeeze(1), sum_inside(source.strength, mask).squeeze(1)
 
 
-def _weighted_transfer(source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    strength, orientation = source
-    strength_fused, orientation_fused = fused
-    weaker, stronger = torch.minimum(strength, strength_fused), torch.maximum(strength, strength_fused)
-    equal = strength == strength_fused
-    ratio = torch.where(equal, strength_fused, weaker / stronger.clamp_min(1e-12))
-    agreement = 1.0 - (orientation - orientation_fused).abs() * 2.0 / math.pi
-    transfer = _sigmoid(ratio, _STRENGTH) * _sigmoid(agreement, _ORIENTATION)
-    return (transfer * strength).sum(dim=(1, 2, 3)), strength.sum(dim=(1, 2, 3))
+def share_of_edges(transfers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the share of all sources' edges that was found.
+
+    Args:
+        transfers: what `transferred` measured of each source.
+
+    Returns:
+        (B,); NaN where there is no edge.
+    """
+    found, present = (torch.stack(parts).sum(dim=0) for parts in zip(*transfers, strict=True))
+    return ratio(found, present)
 
 
-def _sigmoid(x: Tensor, parameters: tuple[float, float, float]) -> Tensor:
+def _dampening(x: Tensor, parameters: tuple[float, float, float]) -> Tensor:
+    """Return one over the paper's sigmoid."""
     gamma, kappa, sigma = parameters
-    return gamma / (1.0 + torch.exp(kappa * (x - sigma)))
+    return (1.0 + torch.exp(kappa * x - kappa * sigma)) / gamma

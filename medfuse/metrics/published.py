@@ -13,10 +13,10 @@ from medfuse.errors import OptionError
 from medfuse.metrics.contrast import average_gradient, spatial_frequency, standard_deviation
 from medfuse.metrics.correlation import correlation, sum_of_correlations_of_differences
 from medfuse.metrics.error import mean_squared_error
-from medfuse.metrics.fidelity import visual_information_fidelity
+from medfuse.metrics.fidelity import fidelity, scales
 from medfuse.metrics.gradient import edge_transfer
 from medfuse.metrics.information import entropy, mutual_information
-from medfuse.metrics.structure import structural_similarity
+from medfuse.metrics.structure import similarity, structure_moments
 
 
 def published_suite(first: Tensor, second: Tensor, fused: Tensor) -> dict[str, Tensor]:
@@ -56,19 +56,24 @@ def published_suite(first: Tensor, second: Tensor, fused: Tensor) -> dict[str, T
         "CC": (correlation(first, fused) + correlation(second, fused)) / 2.0,
         "PSNR": 10.0 * torch.log10(fused.flatten(1).amax(dim=1).square() / error),
         "SCD": sum_of_correlations_of_differences(first, second, fused),
-        "VIF": _generous_fidelity(first, fused) + _generous_fidelity(second, fused),
+        "VIF": _generous_fidelity(first, second, fused),
         "Qabf": edge_transfer(first, second, fused),
-        "SSIM_range2": _summed_similarity(first, second, fused, 2.0),
-        "SSIM_range255": _summed_similarity(first, second, fused, 255.0),
+        **_summed_similarities(first, second, fused),
     }
 
 
-def _generous_fidelity(source: Tensor, fused: Tensor) -> Tensor:
-    return visual_information_fidelity(source, fused).nan_to_num(nan=1.0)
+def _generous_fidelity(*images: Tensor) -> Tensor:
+    first, second, fused = scales(images)
+    return fidelity(first, fused).nan_to_num(nan=1.0) + fidelity(second, fused).nan_to_num(nan=1.0)
 
 
-def _summed_similarity(first: Tensor, second: Tensor, fused: Tensor, data_range: float) -> Tensor:
-    return structural_similarity(first, fused, data_range) + structural_similarity(second, fused, data_range)
+def _summed_similarities(*images: Tensor) -> dict[str, Tensor]:
+    first, second, fused = structure_moments(images)
+    pairs = [(source, fused, source.covariance(fused)) for source in (first, second)]
+    return {
+        f"SSIM_range{width}": similarity(*pairs[0], data_range=width) + similarity(*pairs[1], data_range=width)
+        for width in (2, 255)
+    }
 
 
 def _check_levels(name: str, image: Tensor) -> None:

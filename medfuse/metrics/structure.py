@@ -6,15 +6,19 @@ Transactions on Image Processing, 2004.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from medfuse.errors import OptionError
+from medfuse.metrics.masking import check_mask, check_range, inner, mean_inside
+from medfuse.metrics.windows import Window, WindowMoments
 
 _WINDOW = 7  # pixels a side, all of the same weight
 _LUMINANCE, _CONTRAST = 0.01, 0.03  # K1 and K2, shares of the range
 
 
-def structural_similarity(source: Tensor, fused: Tensor, data_range: float) -> Tensor:
+def structural_similarity(source: Tensor, fused: Tensor, data_range: float, mask: Tensor | None = None) -> Tensor:
     """Return the mean structural similarity of each source and its fused image (SSIM).
 
     Over all windows of 7 pixels a side that lie within the image, with the unbiased covariances of each. It does not
@@ -25,37 +29,91 @@ def structural_similarity(source: Tensor, fused: Tensor, data_range: float) -> T
         source: (B, 1, H, W), or volumes (B, 1, X, Y, Z); at least 7 pixels along each axis.
         fused: same shape, and the same scale.
         data_range: from the least to the largest value that the images can have, such as 255 for 8-bit levels.
+        mask: bool of the same shape; windows count whose center is True.
 
     Returns:
-        (B,): from -1 to 1, which a copy reaches, a blank one too.
+        (B,): from -1 to 1, which a copy reaches, a blank one too. NaN where no window counts.
 
     Raises:
-        OptionError: if the range is not above 0, or the images are smaller than the window.
+        OptionError: if the range is not above 0, the images are smaller than the window, or the mask does not fit.
     """
-    _check(source, data_range)
-    mean_source, mean_fused = _means(source), _means(fused)
-    pixels = float(_WINDOW ** (source.ndim - 2))
-    unbiased = pixels / (pixels - 1.0)
-    variances = (_means(source * source + fused * fused) - mean_source.square() - mean_fused.square()) * unbiased
-    covariance = (_means(source * fused) - mean_source * mean_fused) * unbiased
-
-    bright, varied = (_LUMINANCE * data_range) ** 2, (_CONTRAST * data_range) ** 2
-    luminance = (2.0 * mean_source * mean_fused + bright) / (mean_source.square() + mean_fused.square() + bright)
-    structure = (2.0 * covariance + varied) / (variances.clamp_min(0.0) + varied)
-    return (luminance * structure).flatten(1).mean(dim=1)
+    check_range(data_range)
+    check_mask(mask, source)
+    first, second = structure_moments([source, fused])
+    return similarity(first, second, first.covariance(second), data_range, mask)
 
 
-def _check(image: Tensor, data_range: float) -> None:
-    if not data_range > 0.0:
-        msg = f"data_range is {data_range}; give the width of the range of gray levels, such as 255"
-        raise OptionError(msg)
-    if min(image.shape[2:]) < _WINDOW:
-        msg = f"images of {tuple(image.shape[2:])} pixels; structural similarity needs at least {_WINDOW} a side"
-        raise OptionError(msg)
+def structure_moments(images: Sequence[Tensor]) -> list[WindowMoments]:
+    """Measure the windows of 7 pixels a side of images that are to be compared, for `similarity`.
+
+    Args:
+        images: (B, 1, H, W) each, or volumes (B, 1, X, Y, Z).
+
+    Returns:
+        The moments of the windows of each.
+
+    Raises:
+        OptionError: if the images are smaller than the window.
+    """
+    for image in images:
+        if min(image.shape[2:]) < _WINDOW:
+            msg = f"images of {tuple(image.shape[2:])} pixels; structural similarity needs at least {_WINDOW} a side"
+            raise OptionError(msg)
+    window = Window(images[0].new_full((_WINDOW,), 1.0 / _WINDOW))
+    return [WindowMoments.of(image, window) for image in images]
 
 
-def _means(image: Tensor) -> Tensor:
-    """Average each window, one axis after the other."""
-    for axis in range(2, image.ndim):
-        image = image.unfold(axis, _WINDOW, 1).mean(dim=-1)
-    return image
+def similarity(
+    first: WindowMoments, second: WindowMoments, covariance: Tensor, data_range: float, mask: Tensor | None = None
+) -> Tensor:
+    """Return the mean structural similarity of two images whose windows have been measured.
+
+    Args:
+        first: from `structure_moments`.
+        second: of the other image.
+        covariance: of their windows, which serves for any range.
+        data_range: from the least to the largest value that the images can have.
+        mask: bool, of the shape of the images; windows count whose center is True.
+
+    Returns:
+        (B,), as `structural_similarity`.
+    """
+    pixels = float(_WINDOW ** (covariance.ndim - 2))
+    structure = structure_map(first, second, covariance, data_range, pixels / (pixels - 1.0))
+    return mean_inside(luminance_map(first, second, data_range) * structure, inner(mask, _WINDOW // 2)).squeeze(1)
+
+
+def luminance_map(first: WindowMoments, second: WindowMoments, data_range: float) -> Tensor:
+    """Return how alike the means of two images' windows are.
+
+    Args:
+        first: of one image.
+        second: of the other.
+        data_range: from the least to the largest value that the images can have.
+
+    Returns:
+        From 0 to 1 for images that are nowhere negative, in the shape of the means.
+    """
+    bright = (_LUMINANCE * data_range) ** 2
+    squares = first.mean.square() + second.mean.square()
+    return (2.0 * first.mean * second.mean + bright) / (squares + bright)
+
+
+def structure_map(
+    first: WindowMoments, second: WindowMoments, covariance: Tensor, data_range: float, unbiased: float = 1.0
+) -> Tensor:
+    """Return how alike contrast and structure of two images' windows are.
+
+    Args:
+        first: of one image.
+        second: of the other.
+        covariance: of their windows.
+        data_range: from the least to the largest value that the images can have.
+        unbiased: factor for variances and covariance; 1 for those of the windows as they are.
+
+    Returns:
+        From -1 to 1, in the shape of the means.
+    """
+    varied = (_CONTRAST * data_range) ** 2 / unbiased
+    variances = (first.variance + second.variance).clamp_min(0.0)
+    return (2.0 * covariance + varied) / (variances + varied)

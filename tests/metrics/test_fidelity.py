@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from medfuse.metrics import visual_information_fidelity
+from medfuse.errors import OptionError
+from medfuse.metrics import fidelity, visual_information_fidelity
 
 
 @pytest.fixture
@@ -75,5 +76,23 @@ def test_a_blank_source_has_no_fidelity(pictures: list[Tensor], level: float, dt
 def test_the_smallest_image_has_41_pixels_a_side(pictures: list[Tensor]) -> None:
     source, other = pictures
     assert torch.isfinite(visual_information_fidelity(source[..., :41, :41], other[..., :41, :41])).all()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(OptionError, match=r"\(40, 40\) pixels"):
         visual_information_fidelity(source[..., :40, :40], other[..., :40, :40])
+
+
+def test_windows_count_by_their_centers_on_each_scale(pictures: list[Tensor]) -> None:
+    """The mean of a ramp over a window is the place of its center, however often the ramp was halved."""
+    source, other = pictures
+    mask = torch.rand(source.shape, generator=torch.Generator().manual_seed(1)) > 0.5
+    height, width = source.shape[2:]
+    rows = torch.arange(height, dtype=torch.float64)[:, None].expand_as(source) - (height - 1) / 2.0
+    columns = torch.arange(width, dtype=torch.float64).expand_as(source) - (width - 1) / 2.0
+    kept, available = torch.zeros(2, 2, dtype=torch.float64)
+    for windows, windows_other, row, column in zip(*fidelity.scales([source, other, rows, columns]), strict=True):
+        y = (row.mean[:, 0] + (height - 1) / 2.0).round().long()
+        x = (column.mean[:, 0] + (width - 1) / 2.0).round().long()
+        inside = mask[torch.arange(2)[:, None, None], 0, y, x][:, None]
+        maps = fidelity._information(windows.variance, windows_other.variance, windows.covariance(windows_other))
+        kept += (maps[0] * inside).sum(dim=(1, 2, 3))
+        available += (maps[1] * inside).sum(dim=(1, 2, 3))
+    torch.testing.assert_close(visual_information_fidelity(source, other, mask), kept / available)

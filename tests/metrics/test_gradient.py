@@ -63,3 +63,12 @@ def test_float32_agrees_with_float64(pictures: list[Tensor]) -> None:
     single = edge_transfer(*(picture.float() for picture in pictures))
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), edge_transfer(*pictures), atol=1e-5, rtol=0.0)
+
+
+def test_a_copy_in_another_unit_keeps_as_much(pictures: list[Tensor]) -> None:
+    """Equal edges count by their strength in gray levels, so the range has to be told."""
+    source, _, _ = pictures
+    scaled = source / 2550.0
+    value = source_edge_transfer(source, source)
+    torch.testing.assert_close(source_edge_transfer(scaled, scaled, data_range=0.1), value)
+    assert (source_edge_transfer(scaled, scaled) < 0.5 * value).all()
