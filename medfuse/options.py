@@ -9,7 +9,8 @@ from medfuse.errors import OptionError
 
 MODALITIES = ("MR", "CT", "PT", "NM")
 PLANES = ("auto", "axial", "coronal", "sagittal")
-METHODS = ("cddfuse", "max", "average", "laplacian")
+METHODS = ("cddfuse", "cddfuse-fast", "max", "average", "laplacian")
+AUTO_METHOD = "auto"
 REGISTRATIONS = ("rigid", "none")
 
 
@@ -55,7 +56,8 @@ class FusionOptions:
         moving_window: the same for the moving volume.
         registration: how to register.
         plane: ``"axial"``, ``"coronal"``, ``"sagittal"``, or ``"auto"`` for the plane of finest spacing.
-        method: ``"cddfuse"`` or one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``.
+        method: ``"cddfuse"``, ``"cddfuse-fast"``, one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``,
+            or ``"auto"`` for the network that suits the device.
         weights: ``"default"`` for those shipped, or the path of a weights file.
         device: ``"auto"``, or a name that torch knows, such as ``"cpu"`` or ``"cuda:0"``.
         slices_per_batch: how many slices of up to 256 x 256 pixels go through the network at once; fewer larger ones.
@@ -70,7 +72,7 @@ class FusionOptions:
     moving_window: str = "auto"
     registration: RegistrationOptions = field(default_factory=RegistrationOptions)
     plane: str = "auto"
-    method: str = "cddfuse"
+    method: str = AUTO_METHOD
     weights: str = "default"
     device: str = "auto"
     slices_per_batch: int = 4
@@ -78,7 +80,7 @@ class FusionOptions:
 
     def __post_init__(self) -> None:
         check_choice("plane", self.plane, PLANES)
-        check_choice("method", self.method, METHODS)
+        check_choice("method", self.method, (AUTO_METHOD, *METHODS))
         for modality in (self.fixed_modality, self.moving_modality):
             if modality is not None:
                 check_choice("modality", modality, MODALITIES)

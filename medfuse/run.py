@@ -6,14 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from medfuse.inferers.device import resolve_device
-from medfuse.inferers.method import fusion_method
+from medfuse.inferers.method import fusion_method, resolve_method
 from medfuse.io.color_palette import PALETTES
 from medfuse.io.output_folder import whole_folder
 from medfuse.options import FusionOptions, check_choice
@@ -27,7 +27,7 @@ class Run:
     """The thread through the eight steps.
 
     Attributes:
-        options: what the user asked for.
+        options: what the user asked for, with the method that was chosen for them.
         device: where the network runs.
         network: maps (N, 2, H, W) on the device to (N, 1, H, W).
         folder: where the outputs are being written, or None if nothing is written.
@@ -77,6 +77,7 @@ def started_run(options: FusionOptions, progress: Progress | None = None, inputs
     """
     check_choice("palette", options.palette, PALETTES)
     device = resolve_device(options.device)
+    options = replace(options, method=resolve_method(options.method, options.weights, device))
     network = fusion_method(options.method, options.weights, device)
     with ExitStack() as stack:
         folder = None

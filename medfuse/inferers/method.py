@@ -10,8 +10,28 @@ from torch import Tensor, nn
 
 from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.inferers.device import memory_hint
-from medfuse.networks import build
+from medfuse.networks import DEFAULT_WEIGHTS, build, network_of
 from medfuse.networks.rules import RULES
+from medfuse.options import AUTO_METHOD
+
+
+def resolve_method(name: str, weights: str | Path, device: torch.device) -> str:
+    """Return the method of a name that may leave the choice open.
+
+    Args:
+        name: a network, a trivial rule, or ``"auto"``: the network that a given weights file is for; with the shipped
+            weights ``"cddfuse"`` on a GPU, and ``"cddfuse-fast"`` on a CPU.
+        weights: ``"default"`` or a path.
+        device: where it will run.
+
+    Raises:
+        WeightsError: if the weights file does not tell its network.
+    """
+    if name != AUTO_METHOD:
+        return name
+    if weights != DEFAULT_WEIGHTS:
+        return network_of(Path(weights))
+    return "cddfuse-fast" if device.type == "cpu" else "cddfuse"
 
 
 def fusion_method(name: str, weights: str | Path, device: torch.device) -> Callable[[Tensor], Tensor]:

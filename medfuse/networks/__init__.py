@@ -1,17 +1,30 @@
 """Step 5 of 8, network: tensors in, tensors out."""
 
 from medfuse.networks.cddfuse import CDDFuse, CDDFuseConfig, Features
+from medfuse.networks.cddfuse_fast import CDDFuseFast, CDDFuseFastConfig
 from medfuse.networks.restormer import Restormer, RestormerConfig
-from medfuse.networks.weights import build, default_weights, read_provenance, read_weights, save_weights
+from medfuse.networks.weights import (
+    DEFAULT_WEIGHTS,
+    build,
+    default_weights,
+    network_of,
+    read_provenance,
+    read_weights,
+    save_weights,
+)
 
 __all__ = [
+    "DEFAULT_WEIGHTS",
     "CDDFuse",
     "CDDFuseConfig",
+    "CDDFuseFast",
+    "CDDFuseFastConfig",
     "Features",
     "Restormer",
     "RestormerConfig",
     "build",
     "default_weights",
+    "network_of",
     "read_provenance",
     "read_weights",
     "save_weights",

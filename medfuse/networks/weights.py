@@ -24,14 +24,19 @@ from torch import Tensor, nn
 
 from medfuse.errors import OptionError, OutputError, WeightsError
 from medfuse.networks.cddfuse import CDDFuse, CDDFuseConfig
+from medfuse.networks.cddfuse_fast import CDDFuseFast, CDDFuseFastConfig
 from medfuse.networks.published import PARTS, from_published, published_name
 from medfuse.networks.restormer import Restormer, RestormerConfig
 from medfuse.networks.restormer_shapes import restormer_config_of
 
 StateDict: TypeAlias = dict[str, Tensor]
-Config: TypeAlias = CDDFuseConfig | RestormerConfig
+Config: TypeAlias = CDDFuseConfig | CDDFuseFastConfig | RestormerConfig
 
-NETWORKS = ("cddfuse", "restormer")
+NETWORKS: dict[str, tuple[type[nn.Module], type[Config]]] = {
+    "cddfuse": (CDDFuse, CDDFuseConfig),
+    "cddfuse-fast": (CDDFuseFast, CDDFuseFastConfig),
+    "restormer": (Restormer, RestormerConfig),
+}
 DEFAULT_WEIGHTS = "default"
 
 _METADATA_KEY = "medfuse"
@@ -55,9 +60,11 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
     """Build a network by name, ready for inference.
 
     Args:
-        name: ``"cddfuse"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)`` fuses, or ``"restormer"``.
+        name: ``"cddfuse"`` or ``"cddfuse-fast"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)`` fuses, or
+            ``"restormer"``.
         weights: ``"default"`` for the weights shipped with medfuse, the path of a ``.safetensors`` file that
-            ``save_weights`` wrote, the path of a published ``.pth`` checkpoint, or None for random weights.
+            ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer), or None for
+            random weights.
         config: the numbers of the network; None takes those stored with the weights, else the published ones.
 
     Returns:
@@ -118,6 +125,9 @@ def read_weights(path: Path, name: str) -> tuple[Config | None, StateDict]:
     if name == "restormer":
         state = _part(checkpoint, "params", path)
         return restormer_config_of(state, path.name), state
+    if name != "cddfuse":
+        msg = f"{path}: no checkpoint of {name!r} was ever published; give a .safetensors file"
+        raise WeightsError(msg)
     return None, from_published({part: _part(checkpoint, part, path) for part in PARTS})
 
 
@@ -127,7 +137,7 @@ def save_weights(network: nn.Module, path: Path, provenance: Mapping[str, object
     A file that is there is replaced only when the new one is complete.
 
     Args:
-        network: a ``CDDFuse`` or ``Restormer``.
+        network: one of the networks that ``build`` makes.
         path: the file to write; its name ends in ``.safetensors``.
         provenance: anything that JSON can hold: command, steps, seconds, device, seed, hashes of the data.
 
@@ -151,6 +161,24 @@ def save_weights(network: nn.Module, path: Path, provenance: Mapping[str, object
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def network_of(path: Path) -> str:
+    """Return the name of the network that a weights file is for.
+
+    Raises:
+        WeightsError: if the file is missing or unreadable, or does not tell.
+    """
+    if not path.is_file():
+        msg = f"{path}: there is no such weights file; check the path"
+        raise WeightsError(msg)
+    if not _is_own(path):
+        return "cddfuse" if PARTS[0] in _read_checkpoint(path) else "restormer"
+    name = _metadata(path).get("network")
+    if not isinstance(name, str) or name not in NETWORKS:
+        msg = f"{path}: is for {name!r}, which is no network of this version; give another file"
+        raise WeightsError(msg)
+    return name
 
 
 def read_provenance(path: Path) -> dict[str, object]:
@@ -196,25 +224,21 @@ def _name(key: str, path: Path) -> str:
 
 
 def _construct(name: str, config: Config | None) -> nn.Module:
-    if name == "cddfuse":
-        config = config or CDDFuseConfig()
-        if not isinstance(config, CDDFuseConfig):
-            msg = f"network 'cddfuse' takes a CDDFuseConfig, not a {type(config).__name__}"
-            raise OptionError(msg)
-        return CDDFuse(config)
-    config = config or RestormerConfig()
-    if not isinstance(config, RestormerConfig):
-        msg = f"network 'restormer' takes a RestormerConfig, not a {type(config).__name__}"
+    network, kind = NETWORKS[name]
+    config = config or kind()
+    if not isinstance(config, kind):
+        msg = f"network {name!r} takes a {kind.__name__}, not a {type(config).__name__}"
         raise OptionError(msg)
-    return Restormer(config)
+    return network(config)
 
 
 def _describe(network: nn.Module) -> tuple[str, Config]:
-    if isinstance(network, CDDFuse):
-        return "cddfuse", network.config
-    if isinstance(network, Restormer):
-        return "restormer", network.config
-    msg = f"cannot save a {type(network).__name__}; give a CDDFuse or a Restormer"
+    for name, (kind, _) in NETWORKS.items():
+        if isinstance(network, kind):
+            config: Config = network.config  # type: ignore[assignment]
+            return name, config
+    kinds = ", ".join(kind.__name__ for kind, _ in NETWORKS.values())
+    msg = f"cannot save a {type(network).__name__}; give one of {kinds}"
     raise OptionError(msg)
 
 
@@ -243,7 +267,7 @@ def _metadata(path: Path) -> dict[str, object]:
 
 def _config_from(stored: object, name: str, path: Path) -> Config:
     """Make a configuration of what a file says, which may be anything."""
-    kind = CDDFuseConfig if name == "cddfuse" else RestormerConfig
+    kind = NETWORKS[name][1]
     default = asdict(kind())
     values = stored if isinstance(stored, dict) else {}
     wrong = [key for key, value in values.items() if key not in default or not _is_like(value, default[key])]

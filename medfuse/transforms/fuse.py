@@ -10,10 +10,10 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from medfuse.inferers.device import resolve_device
-from medfuse.inferers.method import fusion_method
+from medfuse.inferers.method import fusion_method, resolve_method
 from medfuse.inferers.slices import spatial_dim_of
 from medfuse.inferers.slicewise import fuse_volume
-from medfuse.options import METHODS, PLANES, check_choice
+from medfuse.options import AUTO_METHOD, METHODS, PLANES, check_choice
 from medfuse.transforms.volumes import NORMALIZED, on_grid_of
 
 
@@ -36,7 +36,7 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
     Args:
         image_key: key of the image, (2, X, Y, Z) or a batch (B, 2, X, Y, Z), in [0, 1].
         pred_key: key of the fused volume, (1, X, Y, Z) or (B, 1, X, Y, Z).
-        method: ``"cddfuse"``, ``"max"``, ``"average"`` or ``"laplacian"``.
+        method: as in ``medfuse.FusionOptions``.
         weights: of the network, ``"default"`` or a path.
         plane: ``"auto"``, ``"axial"``, ``"coronal"`` or ``"sagittal"``.
         device: ``"auto"`` or a torch device.
@@ -49,7 +49,7 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
         self,
         image_key: str = "image",
         pred_key: str = "pred",
-        method: str = "cddfuse",
+        method: str = AUTO_METHOD,
         weights: str = "default",
         plane: str = "auto",
         device: str = "auto",
@@ -57,13 +57,13 @@ class FuseSlicesd(Transform):  # type: ignore[misc]
         fixed_key: str = "fixed",
         inside_key: str = "inside",
     ) -> None:
-        check_choice("method", method, METHODS)
+        check_choice("method", method, (AUTO_METHOD, *METHODS))
         check_choice("plane", plane, PLANES)
         self.image_key = image_key
         self.pred_key = pred_key
         self.plane = plane
         self.device = resolve_device(device)
-        self.network = fusion_method(method, weights, self.device)
+        self.network = fusion_method(resolve_method(method, weights, self.device), weights, self.device)
         self.slices_per_batch = slices_per_batch
         self.fixed_key = fixed_key
         self.inside_key = inside_key
