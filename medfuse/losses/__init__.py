@@ -1,19 +1,27 @@
 """Losses of the two training stages, on tensors only."""
 
 from medfuse.losses.decomposition import correlation, decomposition_loss
-from medfuse.losses.fidelity import edge_loss, worst_source_loss
+from medfuse.losses.distillation import distillation_loss
+from medfuse.losses.entropy import soft_entropy
 from medfuse.losses.fusion import gradient_loss, intensity_loss, sobel_magnitude
 from medfuse.losses.reconstruction import gradient_difference, reconstruction_loss, ssim_loss
+from medfuse.losses.structure import invented_loss, lost_loss
+from medfuse.losses.surpass import MEASURES, Goal, surpass_losses
 
 __all__ = [
+    "MEASURES",
+    "Goal",
     "correlation",
     "decomposition_loss",
-    "edge_loss",
+    "distillation_loss",
     "gradient_difference",
     "gradient_loss",
     "intensity_loss",
+    "invented_loss",
+    "lost_loss",
     "reconstruction_loss",
     "sobel_magnitude",
+    "soft_entropy",
     "ssim_loss",
-    "worst_source_loss",
+    "surpass_losses",
 ]

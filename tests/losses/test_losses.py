@@ -12,31 +12,45 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from medfuse.losses import (
+    MEASURES,
+    Goal,
     correlation,
     decomposition_loss,
-    edge_loss,
+    distillation_loss,
     gradient_difference,
     gradient_loss,
     intensity_loss,
+    invented_loss,
+    lost_loss,
     reconstruction_loss,
     sobel_magnitude,
+    soft_entropy,
     ssim_loss,
-    worst_source_loss,
+    surpass_losses,
 )
+from medfuse.metrics import entropy
 
 Loss: TypeAlias = Callable[..., Tensor]
 
+
+def surpassing(name: str) -> Loss:
+    """Return the loss on one measure, with a mark that random images miss."""
+    return lambda *images: surpass_losses(*images, {name: Goal(margin=2.0, weight=1.0)})[name]
+
+
 OF_TWO: dict[str, Loss] = {
     "correlation": correlation,
+    "distillation": distillation_loss,
     "gradient_difference": gradient_difference,
     "reconstruction": reconstruction_loss,
     "ssim": ssim_loss,
 }
 OF_THREE: dict[str, Loss] = {
-    "edge": edge_loss,
     "gradient": gradient_loss,
     "intensity": intensity_loss,
-    "worst_source": worst_source_loss,
+    "invented": invented_loss,
+    "lost": lost_loss,
+    **{name: surpassing(name) for name in MEASURES},
 }
 
 
@@ -46,13 +60,13 @@ def images(number: int, side: int = 48, seed: int = 0) -> list[Tensor]:
     return [F.avg_pool2d(image, 3, 1, 1) for image in noise]
 
 
-@pytest.mark.parametrize("name", ["gradient_difference", "reconstruction", "ssim"])
+@pytest.mark.parametrize("name", ["distillation", "gradient_difference", "reconstruction", "ssim"])
 def test_equal_images_lose_nothing(name: str) -> None:
     (x,) = images(1)
     assert OF_TWO[name](x, x).item() == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gradient_difference", "reconstruction", "ssim", "correlation"])
+@pytest.mark.parametrize("name", ["distillation", "gradient_difference", "reconstruction", "ssim", "correlation"])
 def test_order_of_the_images_does_not_matter(name: str) -> None:
     x, y = images(2)
     assert OF_TWO[name](x, y).item() == pytest.approx(OF_TWO[name](y, x).item(), rel=1e-6)
@@ -114,20 +128,64 @@ def test_decomposition_rewards_like_bases_and_unlike_details() -> None:
     assert decomposition_loss(base, base, detail, detail).item() == pytest.approx(1.0 / 2.01, rel=1e-5)
 
 
-def test_a_copy_keeps_its_source_but_not_the_other() -> None:
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_rule_itself_is_at_a_mark_of_margin_1(name: str) -> None:
+    """What equals the mark costs next to nothing; twice the mark is missed by one mark, and costs that."""
     first, second = images(2)
-    assert worst_source_loss(first, first, first).item() == pytest.approx(0.0, abs=1e-4)
-    assert worst_source_loss(first, first, second).item() > 0.9
-    assert edge_loss(first, first, first).item() == pytest.approx(0.025, abs=0.02)
+    rule = torch.maximum(first, second)
+    at_mark, below = (surpass_losses(rule, first, second, {name: Goal(m, 1.0)})[name].item() for m in (1.0, 2.0))
+    assert at_mark == pytest.approx(0.0, abs=0.02)
+    assert below == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize("name", ["edge", "worst_source"])
-def test_blank_images_do_not_count(name: str) -> None:
+@pytest.mark.parametrize("name", MEASURES)
+def test_goals_are_weighted(name: str) -> None:
+    fused, first, second = images(3)
+    once, thrice = (surpass_losses(fused, first, second, {name: Goal(2.0, weight)})[name] for weight in (1.0, 3.0))
+    assert thrice.item() == pytest.approx(3.0 * once.item(), rel=1e-6)
+
+
+def test_a_copy_of_one_source_misses_the_marks_of_the_other() -> None:
+    first, second = images(2)
+    goals = {name: Goal(1.0, 1.0) for name in ("worst_fidelity", "worst_edges", "fidelity")}
+    found = surpass_losses(first, first, second, goals)
+    assert min(found["worst_fidelity"].item(), found["worst_edges"].item()) > 0.3
+    assert found["fidelity"].item() < 0.1  # a sum over both sources does not see the loss
+
+
+@pytest.mark.parametrize("name", ["fidelity", "worst_fidelity", "edges"])
+def test_blank_images_earn_and_cost_nothing(name: str) -> None:
     fused, first, second = images(3)
     blank = torch.zeros_like(first[:1])
     sources = [torch.cat([source, blank]) for source in (first, second)]
     with_blank = OF_THREE[name](torch.cat([fused, fused[:1]]), *sources)
-    assert with_blank.item() == pytest.approx(OF_THREE[name](fused, first, second).item(), rel=1e-6)
+    assert with_blank.item() == pytest.approx(2.0 / 3.0 * OF_THREE[name](fused, first, second).item(), rel=1e-5)
+
+
+def test_sources_invent_and_lose_nothing() -> None:
+    first, second = images(2)
+    assert invented_loss(torch.maximum(first, second), first, first + second).item() == pytest.approx(0.0, abs=1e-4)
+    assert invented_loss(torch.maximum(first, second), 0.1 * first, 0.1 * second).item() > 0.3
+    assert lost_loss(first, first, first).item() == 0.0
+    assert lost_loss(first, first, 3.0 * first).item() > 0.05
+    assert lost_loss(torch.zeros_like(first), first, second).item() == pytest.approx(0.6, abs=0.01)
+
+
+def test_noise_in_the_air_earns_no_entropy() -> None:
+    first, second = (0.6 * image for image in images(2))
+    for image in (first, second):
+        image[..., :24] = 0.0
+    fused = torch.maximum(first, second).requires_grad_()
+    OF_THREE["entropy"](fused, first, second).backward()
+    assert fused.grad is not None
+    assert fused.grad[..., :24].abs().max() == 0.0 < fused.grad[..., 24:].abs().max()
+
+
+def test_soft_entropy_of_whole_levels_is_the_entropy() -> None:
+    levels = (255.0 * images(1)[0]).round()
+    torch.testing.assert_close(soft_entropy(levels), entropy(levels), atol=1e-4, rtol=0.0)
+    half = torch.full((1, 1, 4, 4), 7.5)
+    assert soft_entropy(half).item() == pytest.approx(1.0, abs=1e-4)  # half the pixels at 7, half at 8
 
 
 @pytest.mark.parametrize("name", OF_THREE)
