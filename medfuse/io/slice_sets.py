@@ -1,18 +1,31 @@
-"""Folders of paired slices with a list, ``splits.json``, of which serve for training and which for validation."""
+"""Folders of paired slices: with a list of parts, ``splits.json``, or two folders of pictures with equal names."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from medfuse.errors import UnreadableFileError
+from medfuse.errors import InputError, UnreadableFileError
 from medfuse.io.checks import check_is_file, shown
 
-_SPLITS = "splits.json"
+SPLITS_NAME = "splits.json"
+
+
+class Collected(Protocol):
+    """Anything that belongs to a collection of pairs."""
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection."""
+
+
+Item = TypeVar("Item", bound=Collected)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ def read_split(folder: Path, part: str) -> list[SlicePaths]:
     Raises:
         UnreadableFileError: if the list cannot be read, lists nothing, or leads out of the folder.
     """
-    path = folder / _SPLITS
+    path = folder / SPLITS_NAME
     check_is_file(path)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))[part]
@@ -54,6 +67,39 @@ def read_split(folder: Path, part: str) -> list[SlicePaths]:
         msg = f'{shown(path)}: lists no {part!r} pairs as {{"set", "case", "a", "b"}} inside its folder; correct it'
         raise UnreadableFileError(msg)
     return pairs
+
+
+def pair_by_name(first: Path, second: Path, extensions: tuple[str, ...]) -> tuple[list[SlicePaths], list[str]]:
+    """Pair the files of two folders that have equal names.
+
+    Args:
+        first: folder of the first modality, MR.
+        second: folder of the other modality.
+        extensions: what the names may end in, such as ``(".png",)``; other files do not count.
+
+    Returns:
+        The pairs in the order of their names, each a case of its own, and the names that only one folder has.
+
+    Raises:
+        InputError: if either is no folder, or no names are equal.
+    """
+    names = [_names(folder, extensions) for folder in (first, second)]
+    common, alone = sorted(names[0] & names[1]), sorted(names[0] ^ names[1])
+    if not common:
+        allowed = ", ".join(extensions)
+        msg = f"{shown(first)} and {shown(second)} have no {allowed} of equal names; name the two of a pair alike"
+        raise InputError(msg)
+    return [SlicePaths(second.name, name, first / name, second / name) for name in common], alone
+
+
+def spread(pairs: Sequence[Item], number: int) -> list[Item]:
+    """Return about a number of pairs, evenly spread over each collection and shared between all; 0 for all."""
+    if number == 0:
+        return list(pairs)
+    ordered = sorted(pairs, key=_collection)
+    collections = [list(members) for _, members in groupby(ordered, key=_collection)]
+    each = max(1, number // len(collections))
+    return [pair for members in collections for pair in _evenly(members, min(each, len(members)))]
 
 
 def split_hash(pairs: list[SlicePaths], folder: Path) -> str:
@@ -76,3 +122,18 @@ def _inside(folder: Path, name: str) -> Path:
     if os.path.isabs(inside) or inside.startswith(os.pardir):
         raise ValueError(name)
     return folder / inside
+
+
+def _names(folder: Path, extensions: tuple[str, ...]) -> set[str]:
+    if not folder.is_dir():
+        msg = f"{shown(folder)} is not a folder; give a folder of {', '.join(extensions)} files"
+        raise InputError(msg)
+    return {path.name for path in folder.iterdir() if path.name.lower().endswith(extensions)}
+
+
+def _collection(pair: Collected) -> str:
+    return pair.collection
+
+
+def _evenly(members: list[Item], number: int) -> list[Item]:
+    return [members[int((index + 0.5) * len(members) / number)] for index in range(number)]

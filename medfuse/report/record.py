@@ -52,16 +52,33 @@ def make_record(
     """
     windows = (result.fixed_window, result.moving_window)
     roles = ("fixed", "moving")
-    return {
-        "disclaimer": DISCLAIMER,
-        "versions": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+    done = {
         "options": _jsonable(asdict(options) | _names_only(options)),
         "inputs": {role: _describe_input(volume) for role, volume in zip(roles, inputs, strict=True)},
         "registration": _jsonable(asdict(result.registration)),
         "inside_fraction": float(result.inside.float().mean()),
         "windows": {role: asdict(window) for role, window in zip(roles, windows, strict=True)},
         "slices": {"axis": result.spatial_dim, "number": result.fused.shape[result.spatial_dim + 1]},
-        "method": _describe_method(options),
+        "method": describe_method(options.method, options.weights),
+    }
+    return complete_record(done, notes, seconds, device)
+
+
+def complete_record(
+    done: Mapping[str, Any], notes: Sequence[str], seconds: Mapping[str, float], device: torch.device
+) -> dict[str, Any]:
+    """Add to what a job did what the record of every job says: versions, device, duration and memory.
+
+    Args:
+        done: what is particular to the job; JSON must be able to hold it.
+        notes: what the user should know.
+        seconds: duration of each step.
+        device: where the network ran.
+    """
+    return {
+        "disclaimer": DISCLAIMER,
+        "versions": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        **done,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "seconds": dict(seconds),
         "peak_memory_mib": peak_memory_mib(device),
@@ -72,9 +89,19 @@ def make_record(
 def write_record(record: dict[str, Any], folder: Path) -> None:
     """Write ``run.json`` into a folder of outputs, listing the other files in it with their hashes."""
     record["outputs"] = {
-        path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in sorted(folder.iterdir())
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
     (folder / RECORD_NAME).write_text(json.dumps(record, indent=2, sort_keys=False) + "\n", encoding="utf-8")
+
+
+def describe_method(method: str, weights: str | Path) -> dict[str, Any]:
+    """Name a method and, for a network, its weights file with the hash."""
+    if method in RULES:
+        return {"name": method}
+    path = default_weights(method) if weights == DEFAULT_WEIGHTS else Path(weights)
+    return {"name": method, "weights": path.name, "weights_sha256": file_hash(path)}
 
 
 def file_hash(path: Path) -> str:
@@ -110,13 +137,6 @@ def _describe_input(volume: MetaTensor) -> dict[str, Any]:
         "affine_ras": volume.affine.tolist(),
         "value_range": [float(values.min()), float(values.max())],
     }
-
-
-def _describe_method(options: FusionOptions) -> dict[str, Any]:
-    if options.method in RULES:
-        return {"name": options.method}
-    path = default_weights(options.method) if options.weights == DEFAULT_WEIGHTS else Path(options.weights)
-    return {"name": options.method, "weights": path.name, "weights_sha256": file_hash(path)}
 
 
 def _names_only(options: FusionOptions) -> dict[str, str | None]:

@@ -5,6 +5,7 @@ from medfuse.transforms.colorize import Colorized
 from medfuse.transforms.fuse import FuseSlicesd
 from medfuse.transforms.load import LoadVolumed
 from medfuse.transforms.normalize import NormalizeModalityd
+from medfuse.transforms.recolor import Recolord
 from medfuse.transforms.register import RegisterToFixedd
 from medfuse.transforms.save import SaveVolumed
 from medfuse.transforms.stack import StackModalitiesd
@@ -15,6 +16,7 @@ __all__ = [
     "FuseSlicesd",
     "LoadVolumed",
     "NormalizeModalityd",
+    "Recolord",
     "RegisterToFixedd",
     "SaveVolumed",
     "StackModalitiesd",

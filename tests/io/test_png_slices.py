@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from medfuse.errors import InputError, UnreadableFileError
-from medfuse.io.png_slices import read_gray
+from medfuse.io.png_slices import read_gray, read_slice, read_slice_pair, write_slice
 
 GRAY = np.random.default_rng(3).integers(0, 256, (5, 7), dtype=np.uint8)
 COLOR = np.random.default_rng(4).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -52,9 +52,49 @@ def test_alpha_counts_only_if_it_hides_something(tmp_path):
 
 def test_other_pixels_and_sizes_are_refused(tmp_path):
     with pytest.raises(InputError, match="mode"):
-        read_gray(save(tmp_path / "deep.png", GRAY.astype(np.uint16)))
+        read_gray(save(tmp_path / "two.png", GRAY > 128))
     with pytest.raises(InputError, match="at most 4096"):
         read_gray(save(tmp_path / "long.png", np.zeros((4, 5000), dtype=np.uint8)))
+
+
+def test_sixteen_bits_are_read_in_full(tmp_path):
+    deep = GRAY.astype(np.uint16) * 251 + 7
+    read = read_slice(save(tmp_path / "x.png", deep))
+    assert read.bits == 16
+    np.testing.assert_array_equal(read.gray.numpy(), (deep / 65535.0).astype(np.float32))
+
+
+def test_only_color_that_can_be_seen_counts(tmp_path):
+    nearly = np.stack([GRAY // 2, GRAY // 2 + 2, GRAY // 2 + 1], axis=-1)
+    assert read_slice(save(tmp_path / "x.png", nearly)).color is None
+    assert read_slice(save(tmp_path / "x.png", GRAY)).color is None
+    color = read_slice(save(tmp_path / "x.png", COLOR)).color
+    np.testing.assert_allclose(color.numpy(), np.moveaxis(COLOR, -1, 0) / 255.0, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_is_written_is_read_again(tmp_path, bits):
+    gray = torch.linspace(0, 1, 35).view(5, 7)
+    write_slice(gray, tmp_path / "x.png", bits)
+    read = read_slice(tmp_path / "x.png")
+    assert read.bits == bits
+    torch.testing.assert_close(read.gray, gray, rtol=0, atol=0.51 / (2**bits - 1))
+
+
+def test_color_is_written_and_what_is_out_of_range_is_cut(tmp_path):
+    color = torch.stack([torch.full((4, 4), value) for value in (1.2, 0.5, -0.1)])
+    write_slice(color, tmp_path / "x.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "x.png"))[0, 0], [255, 128, 0])
+
+
+def test_a_pair_has_one_size(tmp_path):
+    first, other = save(tmp_path / "a.png", GRAY), save(tmp_path / "b.png", GRAY.T)
+    with pytest.raises(InputError, match=r"a\.png has 7 x 5 pixels, .*b\.png 5 x 7; give"):
+        read_slice_pair(first, other)
+    with pytest.raises(InputError, match="at least 6 a side"):
+        read_slice_pair(first, first, smallest_side=6)
+    pair = read_slice_pair(first, first, smallest_side=5)
+    assert torch.equal(pair[0].gray, pair[1].gray)
 
 
 def test_unreadable_files(tmp_path):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from medfuse.errors import UnreadableFileError
-from medfuse.io.slice_sets import read_split, split_hash
+from medfuse.errors import InputError, UnreadableFileError
+from medfuse.io.slice_sets import SlicePaths, pair_by_name, read_split, split_hash, spread
 
 ENTRY = {"set": "CT-MRI", "case": "7", "a": "MRI/1.png", "b": "CT/1.png"}
 
@@ -64,3 +64,35 @@ def test_hash_tells_names_and_bytes_but_not_the_folder(tmp_path: Path) -> None:
     assert first == digest("2", "a.png", b"1")
     assert first != digest("3", "b.png", b"1")
     assert first != digest("4", "a.png", b"2")
+
+
+def folders(tmp_path: Path, first: list[str], second: list[str]) -> tuple[Path, Path]:
+    for folder, names in (("a", first), ("b", second)):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_files_of_equal_names_are_pairs(tmp_path: Path) -> None:
+    first, second = folders(tmp_path, ["2.png", "1.PNG", "3.png", "x.txt"], ["1.PNG", "2.png", "4.png", "x.txt"])
+    pairs, alone = pair_by_name(first, second, (".png",))
+    assert [(pair.first, pair.second) for pair in pairs] == [(first / n, second / n) for n in ("1.PNG", "2.png")]
+    assert alone == ["3.png", "4.png"]
+
+
+def test_folders_without_pairs_are_refused(tmp_path: Path) -> None:
+    first, second = folders(tmp_path, ["1.png"], ["2.png"])
+    with pytest.raises(InputError, match=r"have no \.png of equal names"):
+        pair_by_name(first, second, (".png",))
+    with pytest.raises(InputError, match="is not a folder"):
+        pair_by_name(first, tmp_path / "c", (".png",))
+
+
+def test_few_pairs_are_spread_over_every_collection() -> None:
+    pairs = [SlicePaths(name, str(index), Path(), Path()) for name in ("PET", "CT") for index in range(9)]
+    few = spread(pairs, 6)
+    assert [(pair.collection, pair.case) for pair in few] == [(c, n) for c in ("CT", "PET") for n in ("1", "4", "7")]
+    assert spread(pairs, 0) == pairs
+    assert len(spread(pairs, 1)) == 2
+    assert len(spread(pairs, 1000)) == 18
