@@ -11,20 +11,34 @@ from typing import TYPE_CHECKING, Any
 from medfuse.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from medfuse.training.comparison import score_methods
+    from medfuse.training.config_file import read_options_file
     from medfuse.training.options import TrainingOptions
+    from medfuse.training.pair_check import check_pairs
+    from medfuse.training.phantom_pairs import PhantomPairsOptions, write_phantom_pairs
     from medfuse.training.presets import training_options
     from medfuse.training.record import Record
     from medfuse.training.trainer import train
 
-__all__ = ["Record", "TrainingOptions", "score_methods", "train", "training_options"]
+__all__ = [
+    "PhantomPairsOptions",
+    "Record",
+    "TrainingOptions",
+    "check_pairs",
+    "read_options_file",
+    "train",
+    "training_options",
+    "write_phantom_pairs",
+]
 
 _HOME = {
+    "PhantomPairsOptions": "medfuse.training.phantom_pairs",
     "Record": "medfuse.training.record",
     "TrainingOptions": "medfuse.training.options",
-    "score_methods": "medfuse.training.comparison",
+    "check_pairs": "medfuse.training.pair_check",
+    "read_options_file": "medfuse.training.config_file",
     "train": "medfuse.training.trainer",
     "training_options": "medfuse.training.presets",
+    "write_phantom_pairs": "medfuse.training.phantom_pairs",
 }
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medfuse.errors import OptionError
-from medfuse.networks import CDDFuseConfig
+from medfuse.losses import MEASURES, Goal
+from medfuse.networks import CDDFuseConfig, CDDFuseFastConfig
 from medfuse.options import check_choice
 
 PRECISIONS = ("float32", "bfloat16")
+CONFIGS: dict[str, type[CDDFuseConfig] | type[CDDFuseFastConfig]] = {
+    "cddfuse": CDDFuseConfig,
+    "cddfuse-fast": CDDFuseFastConfig,
+}
 SMALLEST_PATCH = 41  # the coarsest of the four scales of the visual information fidelity needs so much
 
 
@@ -22,13 +28,34 @@ class StageOneWeights:
 
 @dataclass(frozen=True)
 class StageTwoWeights:
-    """Weights of the terms of stage II; the defaults are the published ones, without the last two terms."""
+    """Weights of the terms of stage II; the defaults are the published ones, without the terms that medfuse adds.
+
+    Attributes:
+        intensity: of the distance to the brighter source.
+        gradient: of the distance to the stronger gradient.
+        decomposition: of the correlation of the features.
+        invented: of edges that no source has.
+        lost: of the salient edges that the fused image lacks, of the source that loses more.
+        overshoot: of values below 0 and above 1, for a network that can draw some.
+        distillation: of the distance to the teacher's picture.
+        goals: marks to surpass, by measure; see ``medfuse.losses.surpass_losses``.
+
+    Raises:
+        OptionError: if a goal is for an unknown measure.
+    """
 
     intensity: float = 1.0
     gradient: float = 10.0
     decomposition: float = 2.0
-    worst_source: float = 0.0
-    edge: float = 0.0
+    invented: float = 0.0
+    lost: float = 0.0
+    overshoot: float = 0.0
+    distillation: float = 0.0
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.goals:
+            check_choice("a goal", name, tuple(MEASURES))
 
 
 @dataclass(frozen=True)
@@ -36,17 +63,25 @@ class TrainingOptions:
     """Everything that a training run depends on beside its data.
 
     Attributes:
+        architecture: which network: ``"cddfuse"``, or ``"cddfuse-fast"``, which has no stage I.
         network: numbers of the network.
+        teacher: weights whose pictures are the target of distillation: a file, ``"default"`` for those shipped for
+            ``cddfuse-fast``, or None.
         stage_one_steps: optimizer steps of stage I (reconstruct).
         stage_two_steps: optimizer steps of stage II (fuse).
         batch_size: pairs of patches in a step.
         patch_size: side of the square patches, in pixels, at least 41.
         learning_rate: highest learning rate; in each stage it rises over the first steps and falls by a cosine.
-        clip_norm: largest norm of the gradient, for each of the four parts of the network.
+        clip_norm: largest norm of the gradient, for each part of the network.
+        ema_decay: share that the moving average of the weights keeps in a step, below 1; the average is what is judged
+            and saved. 0 judges and saves the last weights.
+        bad_steps_allowed: steps without a finite loss and gradient that are skipped before the run stops.
         precision: ``"float32"``, or ``"bfloat16"`` for autocast with the losses in float32.
         validate_every: steps between two looks at the validation pairs.
         validation_pairs: how many validation pairs each look takes, evenly spread; 0 for all.
+        checkpoint_every: steps between two checkpoints, from which an interrupted run goes on.
         device: where to train: ``"auto"``, or a name that torch knows.
+        workers: processes that cut patches ahead; 0 for none. They change nothing but the time.
         threads: threads of the CPU; 0 leaves the choice to torch. Sums come out alike for the same number only.
         seed: seed of weights, patches and augmentation.
         stage_one: weights of stage I.
@@ -56,23 +91,30 @@ class TrainingOptions:
         OptionError: if a number is outside what is allowed.
     """
 
-    network: CDDFuseConfig = field(default_factory=CDDFuseConfig)
+    architecture: str = "cddfuse"
+    network: CDDFuseConfig | CDDFuseFastConfig = field(default_factory=CDDFuseConfig)
+    teacher: str | None = None
     stage_one_steps: int = 200
     stage_two_steps: int = 1000
     batch_size: int = 8
     patch_size: int = 64
     learning_rate: float = 5e-4
     clip_norm: float = 0.01
+    ema_decay: float = 0.0
+    bad_steps_allowed: int = 10
     precision: str = "float32"
     validate_every: int = 100
     validation_pairs: int = 12
+    checkpoint_every: int = 100
     device: str = "cpu"
+    workers: int = 0
     threads: int = 0
     seed: int = 0
     stage_one: StageOneWeights = field(default_factory=StageOneWeights)
     stage_two: StageTwoWeights = field(default_factory=StageTwoWeights)
 
     def __post_init__(self) -> None:
+        check_choice("architecture", self.architecture, tuple(CONFIGS))
         check_choice("precision", self.precision, PRECISIONS)
         least = {
             "stage_one_steps": 0,
@@ -81,6 +123,9 @@ class TrainingOptions:
             "patch_size": SMALLEST_PATCH,
             "validate_every": 1,
             "validation_pairs": 0,
+            "bad_steps_allowed": 0,
+            "checkpoint_every": 1,
+            "workers": 0,
             "threads": 0,
             "seed": 0,
         }
@@ -92,6 +137,9 @@ class TrainingOptions:
             if not getattr(self, name) > 0.0:
                 msg = f"{name} is {getattr(self, name)}; give a number above 0"
                 raise OptionError(msg)
+        if not 0.0 <= self.ema_decay < 1.0:
+            msg = f"ema_decay is {self.ema_decay}; give a number from 0 to below 1"
+            raise OptionError(msg)
         if self.stage_one_steps + self.stage_two_steps == 0:
             msg = "stage_one_steps and stage_two_steps are both 0; give one of them steps"
             raise OptionError(msg)

@@ -7,13 +7,11 @@ from typing import Any, TypeVar
 
 from medfuse.configs import read_config
 from medfuse.errors import OptionError
-from medfuse.networks import CDDFuseConfig
+from medfuse.losses import Goal
 from medfuse.options import check_choice
-from medfuse.training.options import StageOneWeights, StageTwoWeights, TrainingOptions
+from medfuse.training.options import CONFIGS, StageOneWeights, StageTwoWeights, TrainingOptions
 
 _T = TypeVar("_T")
-
-_GROUPS: dict[str, type[Any]] = {"network": CDDFuseConfig, "stage_one": StageOneWeights, "stage_two": StageTwoWeights}
 
 
 def training_options(preset: str, **overrides: Any) -> TrainingOptions:
@@ -21,14 +19,15 @@ def training_options(preset: str, **overrides: Any) -> TrainingOptions:
 
     Args:
         preset: name of an entry of ``configs/training.json``.
-        **overrides: attributes of ``TrainingOptions`` that replace the preset's.
+        **overrides: attributes of ``TrainingOptions`` that replace the preset's; of a group such as ``stage_two``, only
+            those that are given.
 
     Raises:
         OptionError: if there is no such preset, or it or the overrides hold an unknown or impossible value.
     """
     presets = read_config("training")
     check_choice("preset", preset, tuple(presets))
-    return options_from({**presets[preset], **overrides}, f"preset {preset!r}")
+    return options_from(_merged(presets[preset], overrides), f"preset {preset!r}")
 
 
 def options_from(values: dict[str, Any], source: str) -> TrainingOptions:
@@ -41,8 +40,30 @@ def options_from(values: dict[str, Any], source: str) -> TrainingOptions:
     Raises:
         OptionError: if a key is unknown or a value impossible.
     """
-    groups = {key: _filled(_GROUPS[key], value, f"{source}, {key}") for key, value in values.items() if key in _GROUPS}
+    architecture = values.get("architecture", "cddfuse")
+    check_choice(f"architecture of {source}", architecture, tuple(CONFIGS))
+    groups = {
+        "network": _filled(CONFIGS[architecture], values.get("network", {}), f"{source}, network"),
+        "stage_one": _filled(StageOneWeights, values.get("stage_one", {}), f"{source}, stage_one"),
+        "stage_two": _stage_two(values.get("stage_two", {}), f"{source}, stage_two"),
+    }
     return _filled(TrainingOptions, {**values, **groups}, source)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another, group by group."""
+    merged = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            merged[key] = _merged(below[key], above[key])
+    return merged
+
+
+def _stage_two(values: Any, source: str) -> StageTwoWeights:
+    if isinstance(values, dict) and isinstance(values.get("goals"), dict):
+        goals = {name: _filled(Goal, goal, f"{source}, goal {name!r}") for name, goal in values["goals"].items()}
+        values = {**values, "goals": goals}
+    return _filled(StageTwoWeights, values, source)
 
 
 def _filled(kind: type[_T], values: Any, source: str) -> _T:

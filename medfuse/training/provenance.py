@@ -8,13 +8,16 @@ from importlib import metadata
 
 import torch
 
+from medfuse.training.team import Team
 
-def environment(device: torch.device) -> dict[str, object]:
+
+def environment(team: Team) -> dict[str, object]:
     """Return versions, machine and device, without anything personal.
 
     Args:
-        device: the device of the run.
+        team: the processes of the run.
     """
+    cuda = team.device.type == "cuda"
     return {
         "medfuse": metadata.version("medfuse"),
         "torch": torch.__version__,
@@ -23,5 +26,6 @@ def environment(device: torch.device) -> dict[str, object]:
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "processes": team.size,
+        "device": torch.cuda.get_device_name(team.device) if cuda else str(team.device),
     }

@@ -6,16 +6,19 @@ layers. Zhao et al., "CDDFuse", CVPR 2023, section 3.4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from medfuse import losses
-from medfuse.networks import CDDFuse, Features
+from medfuse.networks import CDDFuse, CDDFuseFast, Features
 from medfuse.training.options import StageOneWeights, StageTwoWeights
 
 Terms: TypeAlias = dict[str, Tensor]
+Teacher: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def stage_one_terms(network: CDDFuse, image: Tensor, weights: StageOneWeights) -> Terms:
@@ -43,31 +46,50 @@ def stage_one_terms(network: CDDFuse, image: Tensor, weights: StageOneWeights) -
         }
 
 
-def stage_two_terms(network: CDDFuse, image: Tensor, weights: StageTwoWeights) -> Terms:
+def stage_two_terms(
+    network: CDDFuse | CDDFuseFast, image: Tensor, weights: StageTwoWeights, teacher: Teacher | None = None
+) -> Terms:
     """Return the weighted terms of stage II; a term of weight 0 is left out.
 
     Args:
         network: the network in training.
         image: (B, 2, H, W) in [0, 1].
         weights: weights of the terms.
+        teacher: draws the target of distillation.
 
     Returns:
         Scalars by name; their sum is the loss.
     """
     first, second = image.chunk(2, dim=1)
-    fused, features_first, features_second = network.decompose_and_fuse(image)
+    drawn, features_first, features_second = network.decompose_and_fuse(image)
     with _full_precision(image):
-        fused = fused.float()
-        terms = {
-            "intensity": weights.intensity * losses.intensity_loss(fused, first, second),
-            "fusion_gradient": weights.gradient * losses.gradient_loss(fused, first, second),
-            "decomposition": weights.decomposition * _decomposition(features_first, features_second),
+        drawn = drawn.float()
+        fused = drawn.clamp(0.0, 1.0)
+        terms: dict[str, Callable[[], Tensor]] = {
+            "intensity": lambda: losses.intensity_loss(fused, first, second),
+            "gradient": lambda: losses.gradient_loss(fused, first, second),
+            "decomposition": lambda: _decomposition(features_first, features_second),
+            "invented": lambda: losses.invented_loss(fused, first, second),
+            "lost": lambda: losses.lost_loss(fused, first, second),
+            "overshoot": lambda: functional.l1_loss(drawn, fused),
         }
-        if weights.worst_source > 0.0:
-            terms["worst_source"] = weights.worst_source * losses.worst_source_loss(fused, first, second)
-        if weights.edge > 0.0:
-            terms["edge"] = weights.edge * losses.edge_loss(fused, first, second)
-        return terms
+        weighted = {name: getattr(weights, name) * term() for name, term in terms.items() if getattr(weights, name)}
+        if teacher is not None and weights.distillation:
+            weighted["distillation"] = weights.distillation * losses.distillation_loss(fused, _shown_by(teacher, image))
+        return {**weighted, **losses.surpass_losses(fused, first, second, weights.goals)}
+
+
+def decomposition_correlations(first: Features, second: Features) -> dict[str, float]:
+    """Return how far the base and the detail features of two modalities correlate, by ``"base"`` and ``"detail"``."""
+    return {
+        "base": losses.correlation(first.base.float(), second.base.float()).item(),
+        "detail": losses.correlation(first.detail.float(), second.detail.float()).item(),
+    }
+
+
+@torch.no_grad()
+def _shown_by(teacher: Teacher, image: Tensor) -> Tensor:
+    return teacher(image).float()
 
 
 def _full_precision(image: Tensor) -> torch.autocast:

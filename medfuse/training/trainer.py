@@ -1,41 +1,37 @@
-"""Training: the two-stage loop, on MONAI's engine.
+"""Training: the two-stage recipe.
 
-``train()`` is the whole recipe: read pairs, stage I, stage II; at intervals, judge and save.
+``train()`` is the whole of it: read pairs, stage I, stage II; the loop judges and saves at intervals.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import torch
-from ignite.engine import Events
-from monai.engines import SupervisedTrainer
 from monai.utils import set_determinism
-from torch import Tensor
 
 from medfuse.errors import OutputError
-from medfuse.inferers.device import resolve_device
-from medfuse.io.slice_sets import read_split, split_hash
-from medfuse.networks import CDDFuse, build, read_provenance, save_weights
-from medfuse.progress import Progress, Silent, showing
-from medfuse.training.optimization import PartwiseAdam
-from medfuse.training.options import SMALLEST_PATCH, TrainingOptions
+from medfuse.inferers.allocator import keep_freed_memory
+from medfuse.io.slice_sets import spread
+from medfuse.networks import DEFAULT_WEIGHTS, CDDFuse, CDDFuseFast, build, default_weights, read_provenance
+from medfuse.progress import Progress, Silent
+from medfuse.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from medfuse.training.logs import opened_logs
+from medfuse.training.loop import Loop
+from medfuse.training.options import TrainingOptions
+from medfuse.training.paired_data import read_training_pairs
+from medfuse.training.patches import Patches
 from medfuse.training.provenance import environment
 from medfuse.training.record import Record
-from medfuse.training.slice_pairs import SlicePair, patch_loader, read_pairs, spread
-from medfuse.training.stages import Terms, stage_one_terms, stage_two_terms
-from medfuse.training.validation import score
+from medfuse.training.stages import Teacher, stage_one_terms, stage_two_terms
+from medfuse.training.team import Team, joined_team
 
-_log = logging.getLogger(__name__)
-
-Objective: TypeAlias = Callable[[Tensor], Terms]
+_NOT_THE_RUN = ("device", "threads", "workers")  # a run may go on elsewhere
 
 
 def train(
@@ -44,49 +40,142 @@ def train(
     options: TrainingOptions,
     command: str,
     *,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
+    resume: bool = False,
     overwrite: bool = False,
+    logs: Path | None = None,
+    mlflow_uri: str | None = None,
     progress: Progress | None = None,
 ) -> Record:
-    """Train CDDFuse on pairs of slices in two stages, and save its weights.
+    """Train a network on pairs of slices in two stages, and save its weights.
+
+    Under ``torchrun`` all its processes work together on each batch, and the first of them writes.
 
     Args:
-        data: folder with ``splits.json`` and the slices.
+        data: the pairs, in one of the layouts of ``read_training_pairs``.
         weights: the ``.safetensors`` file to write; it is rewritten at each look at the validation pairs.
         options: what the run depends on.
         command: the command that reproduces the run, for the provenance.
-        start_from: weights to go on from, with the network they were trained for; None for random ones.
-        overwrite: replace a weights file that is there before the run.
+        start_from: weights to go on from, with the network they were trained for; ``"default"`` for those that are
+            shipped for it; None for random ones.
+        resume: go on from the checkpoint beside the weights, if there is one, as if nothing had happened.
+        overwrite: replace a weights file and a checkpoint that are there before the run.
+        logs: folder for curves and pictures; None for none.
+        mlflow_uri: MLflow's server or database, for the same; None for none.
         progress: told how far each stage is.
 
     Returns:
-        The record that is also saved with the weights.
+        The record that is also saved with the weights; only the first process has its curve.
 
     Raises:
         MedfuseError: if the data cannot be read, the weights cannot be written, or the loss is often not finite.
     """
-    _check_output(weights, overwrite)
-    device = resolve_device(options.device)
-    splits = {part: read_split(data, part) for part in ("train", "validation")}
-    pairs = read_pairs(splits["train"], options.patch_size)
-    held_out = read_pairs(splits["validation"], SMALLEST_PATCH)
-    looked_at = spread(held_out, options.validation_pairs)
-    hashes = {part: split_hash(paths, data) for part, paths in splits.items()}
-    with _on_threads(options.threads):
-        set_determinism(options.seed)
-        built = build("cddfuse", start_from, None if start_from else options.network).train()
-        network = cast(CDDFuse, built.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-        provenance = {
-            "command": command,
-            "options": asdict(replace(options, network=network.config)),
-            "data": hashes,
-            "environment": environment(device),
-            "started_from": None if start_from is None else read_provenance(start_from),
-        }
-        run = _Run(network, device, options, pairs, looked_at, weights, provenance, progress or Silent())
-        run.stage("I", options.stage_one_steps, partial(stage_one_terms, network, weights=options.stage_one))
-        run.stage("II", options.stage_two_steps, partial(stage_two_terms, network, weights=options.stage_two))
-    return run.record
+    job = _Job(data, weights, options, command, start_from, logs, mlflow_uri, progress or Silent())
+    keep_freed_memory()
+    with _on_threads(options.threads), joined_team(options.device) as team:
+        team.check_batch(options.batch_size)
+        goes_on = resume and checkpoint_path(weights).is_file()
+        if not goes_on:
+            _check_output(weights, overwrite)
+        record = _run(job, team, goes_on)
+        if team.leads:
+            checkpoint_path(weights).unlink(missing_ok=True)
+    return record
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What was asked for; see ``train``."""
+
+    data: Path
+    weights: Path
+    options: TrainingOptions
+    command: str
+    start_from: str | Path | None
+    logs: Path | None
+    mlflow_uri: str | None
+    progress: Progress
+
+
+def _run(job: _Job, team: Team, goes_on: bool) -> Record:
+    """Build what the stages need, and run them."""
+    options = job.options
+    pairs = read_training_pairs(job.data, options.patch_size)
+    set_determinism(options.seed)
+    start_from = _started_from(job)
+    network = _network(options, start_from, team)
+    options = replace(options, network=network.config)
+    origin: dict[str, Any] = {
+        "options": asdict(options),
+        "data": pairs.hashes,
+        "started_from": None if start_from is None else read_provenance(start_from),
+    }
+    identity = {**origin, "options": _identifying(origin["options"])}
+    resumed = load_checkpoint(checkpoint_path(job.weights), identity) if goes_on else None
+    done = _done(resumed, options)
+    with opened_logs(job.logs if team.leads else None, job.mlflow_uri, _flat(identity["options"]), done) as logs:
+        loop = Loop(
+            network=network,
+            team=team,
+            options=options,
+            patches=Patches(pairs.train, options.patch_size, options.seed),
+            looked_at=spread(pairs.validation, options.validation_pairs),
+            weights=job.weights,
+            provenance={**origin, "command": job.command, "split": pairs.split, "environment": environment(team)},
+            identity=identity,
+            logs=logs,
+            progress=job.progress if team.leads else Silent(),
+            resumed=resumed,
+        )
+        _run_stages(loop, _teacher(options, team))
+    return loop.record
+
+
+def _run_stages(loop: Loop, teacher: Teacher | None) -> None:
+    options, network = loop.options, loop.team.shared(loop.network)
+    one, two = options.stage_one_steps, options.stage_two_steps
+    if one > 0:
+        loop.run("I", one, 0, partial(stage_one_terms, cast(CDDFuse, network), weights=options.stage_one))
+    if two > 0:
+        trained = cast(CDDFuse | CDDFuseFast, network)
+        loop.run("II", two, one, partial(stage_two_terms, trained, weights=options.stage_two, teacher=teacher))
+
+
+def _started_from(job: _Job) -> Path | None:
+    """Return the path of the weights to go on from."""
+    if job.start_from is None:
+        return None
+    return default_weights(job.options.architecture) if job.start_from == DEFAULT_WEIGHTS else Path(job.start_from)
+
+
+def _network(options: TrainingOptions, start_from: Path | None, team: Team) -> CDDFuse | CDDFuseFast:
+    built = build(options.architecture, start_from, None if start_from else options.network).train()
+    placed = built.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return cast(CDDFuse | CDDFuseFast, placed)
+
+
+def _teacher(options: TrainingOptions, team: Team) -> Teacher | None:
+    return None if options.teacher is None else build("cddfuse-fast", options.teacher).to(team.device)
+
+
+def _identifying(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that must be the same for a run to go on."""
+    return {name: value for name, value in options.items() if name not in _NOT_THE_RUN}
+
+
+def _done(resumed: Checkpoint | None, options: TrainingOptions) -> int:
+    """Return how many steps of both stages are done."""
+    if resumed is None:
+        return 0
+    return resumed.step + (options.stage_one_steps if resumed.stage == "II" else 0)
+
+
+def _flat(values: dict[str, Any], name: str = "") -> dict[str, Any]:
+    """Return nested options as one mapping, ``stage_two.gradient``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{name}{key}.") if isinstance(value, dict) else {f"{name}{key}": value}
+    return flat
 
 
 @contextmanager
@@ -108,78 +197,12 @@ def _check_output(weights: Path, overwrite: bool) -> None:
     if weights.exists() and not overwrite:
         msg = f"{weights} exists; choose another name, or ask to overwrite it"
         raise OutputError(msg)
+    if checkpoint_path(weights).exists() and not overwrite:
+        msg = (
+            f"{checkpoint_path(weights)} is of a run that was interrupted; go on with --resume, or ask to overwrite it"
+        )
+        raise OutputError(msg)
     if not weights.parent.is_dir():
         msg = f"{weights.parent} is no folder; create it first"
         raise OutputError(msg)
-
-
-@dataclass
-class _Run:
-    """A run on its way: what it works on, and what happened so far."""
-
-    network: CDDFuse
-    device: torch.device
-    options: TrainingOptions
-    pairs: list[SlicePair]
-    looked_at: list[SlicePair]
-    weights: Path
-    provenance: dict[str, Any]
-    progress: Progress
-    record: Record = field(default_factory=Record)
-    started: float = field(default_factory=time.monotonic)
-
-    def stage(self, name: str, steps: int, objective: Objective) -> None:
-        """Take the optimizer steps of one stage, judging at regular intervals and at its end."""
-        if steps == 0:
-            return
-        options = self.options
-        interval = min(options.validate_every, steps)
-        optimizer = PartwiseAdam(self.network, options.learning_rate, options.clip_norm, steps)
-        engine = SupervisedTrainer(
-            device=self.device,
-            max_epochs=-(-steps // interval),
-            train_data_loader=patch_loader(self.pairs, options.patch_size, options.batch_size, interval, options.seed),
-            network=self.network,
-            optimizer=optimizer.adam,
-            loss_function=objective,
-            iteration_update=lambda engine, batch: self._update(
-                name, engine.state.iteration, optimizer, objective, batch
-            ),
-            epoch_length=interval,
-        )
-        engine.logger.setLevel(logging.WARNING)
-
-        def after_step() -> None:
-            step = engine.state.iteration
-            self.progress.advance(step, steps)
-            if step % interval == 0 or step == steps:
-                self._judge(name, step, engine.state.output)
-            if step == steps:
-                engine.terminate()
-
-        engine.add_event_handler(Events.ITERATION_COMPLETED, after_step)
-        with showing(self.progress, f"stage {name}"):
-            engine.run()
-
-    def _update(
-        self, stage: str, step: int, optimizer: PartwiseAdam, objective: Objective, batch: dict[str, Any]
-    ) -> dict[str, float]:
-        """Take one optimizer step, and return the weighted terms of its loss."""
-        image = batch["image"].as_tensor().to(self.device, memory_format=torch.channels_last)
-        halved = self.options.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
-            terms = objective(image)
-        if not optimizer.step(torch.stack(list(terms.values())).sum()):
-            self.record.skip_step(stage, step)
-        return {name: round(term.item(), 4) for name, term in terms.items()}
-
-    def _judge(self, stage: str, step: int, terms: dict[str, float]) -> None:
-        """Look at the validation pairs, and save the weights with what is known by now."""
-        scores = score(self.network, self.looked_at, self.device)
-        self.record.seconds = time.monotonic() - self.started
-        seconds = round(self.record.seconds)
-        self.record.curve.append(
-            {"stage": stage, "step": step, "seconds": seconds, "loss": terms, "validation": scores}
-        )
-        _log.info("stage %s, step %d: %s; %s", stage, step, terms, scores)
-        save_weights(self.network, self.weights, {**self.provenance, "record": asdict(self.record)})
+    checkpoint_path(weights).unlink(missing_ok=True)  # its run was given up

@@ -9,12 +9,13 @@ from statistics import fmean
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medfuse.metrics.fidelity import visual_information_fidelity
 from medfuse.metrics.gradient import edge_transfer
 from medfuse.progress import Progress, Silent
 from medfuse.training.slice_pairs import SlicePair
+from medfuse.training.stages import decomposition_correlations
 
 Fuse: TypeAlias = Callable[[Tensor], Tensor]
 Scores: TypeAlias = dict[str, dict[str, float]]
@@ -58,3 +59,31 @@ def _score_pair(fuse: Fuse, image: Tensor) -> tuple[float, float]:
     fused = _GRAY_LEVELS * fuse(image).float()
     kept = torch.cat([visual_information_fidelity(source, fused) for source in (first, second)])
     return edge_transfer(first, second, fused).item(), kept.min().item()
+
+
+@torch.no_grad()
+def feature_correlations(network: nn.Module, pairs: list[SlicePair], device: torch.device | str) -> dict[str, float]:
+    """Return how far the features of the two modalities correlate, in the mean over pairs.
+
+    Args:
+        network: a network with ``decompose_and_fuse``.
+        pairs: the pairs to decompose.
+        device: where the network is.
+
+    Returns:
+        ``{"base": ..., "detail": ...}``, each from -1 to 1. The decomposition works if base rises to 1 and detail falls
+        to 0.
+    """
+    found = []
+    for pair in pairs:
+        _, first, second = network.decompose_and_fuse(pair.image[None].to(device))  # type: ignore[operator]
+        found.append(decomposition_correlations(first, second))
+    return {kind: fmean(each[kind] for each in found) for kind in ("base", "detail")}
+
+
+@torch.no_grad()
+def fused_beside_sources(fuse: Fuse, pair: SlicePair, device: torch.device | str) -> Tensor:
+    """Return first source, second source and fused picture side by side, (H, 3 W) in [0, 1] on the CPU."""
+    image = pair.image[None].to(device)
+    pictures = torch.cat([image, fuse(image).float().clamp(0.0, 1.0)], dim=1)  # (1, 3, H, W)
+    return torch.cat(list(pictures[0]), dim=-1).cpu()

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from medfuse.networks import CDDFuse, CDDFuseConfig
+from medfuse.losses import MEASURES, Goal
+from medfuse.networks import CDDFuse, CDDFuseConfig, CDDFuseFast, CDDFuseFastConfig
 from medfuse.training.options import StageOneWeights, StageTwoWeights
 from medfuse.training.stages import stage_one_terms, stage_two_terms
 
-ALL_TERMS = StageTwoWeights(worst_source=6.0, edge=3.0)
+ALL_GOALS = {name: Goal(1.1, 1.0) for name in MEASURES}
+ALL_TERMS = StageTwoWeights(invented=6.0, lost=3.0, overshoot=2.0, distillation=1.0, goals=ALL_GOALS)
+PUBLISHED_TERMS = {"intensity", "gradient", "decomposition"}
 
 
 @pytest.fixture
@@ -25,19 +28,35 @@ def image() -> Tensor:
 
 
 def test_terms_are_weighted(network: CDDFuse, image: Tensor) -> None:
-    once = stage_two_terms(network, image, StageTwoWeights(1.0, 1.0, 1.0, 1.0, 1.0))
-    thrice = stage_two_terms(network, image, StageTwoWeights(3.0, 3.0, 3.0, 3.0, 3.0))
-    assert set(once) == {"intensity", "fusion_gradient", "decomposition", "worst_source", "edge"}
+    once, thrice = (
+        stage_two_terms(network, image, StageTwoWeights(w, w, w, w, w, w, w), lambda pair: pair[:, :1])
+        for w in (1.0, 3.0)
+    )
+    assert set(once) == PUBLISHED_TERMS | {"invented", "lost", "overshoot", "distillation"}
     for name, term in once.items():
         assert thrice[name].item() == pytest.approx(3.0 * term.item())
 
 
 def test_terms_of_weight_0_are_left_out(network: CDDFuse, image: Tensor) -> None:
-    assert set(stage_two_terms(network, image, StageTwoWeights())) == {
-        "intensity",
-        "fusion_gradient",
-        "decomposition",
-    }
+    assert set(stage_two_terms(network, image, StageTwoWeights())) == PUBLISHED_TERMS
+    assert set(stage_two_terms(network, image, StageTwoWeights(goals=ALL_GOALS))) == PUBLISHED_TERMS | set(MEASURES)
+
+
+def test_a_teacher_alone_gives_no_gradient_to_itself(network: CDDFuse, image: Tensor) -> None:
+    teacher = CDDFuseFast(CDDFuseFastConfig(channels=4))
+    weights = StageTwoWeights(0.0, 0.0, 0.0, distillation=1.0)
+    terms = stage_two_terms(network, image, weights, teacher)
+    assert set(terms) == {"distillation"}
+    terms["distillation"].backward()
+    assert all(weight.grad is None for weight in teacher.parameters())
+    assert network.decoder.reduce.weight.grad is not None
+
+
+def test_overshoot_is_what_lies_beyond_the_range(image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = CDDFuseFast(CDDFuseFastConfig(channels=4))
+    features = fast.decompose_and_fuse(image)[1]
+    monkeypatch.setattr(fast, "decompose_and_fuse", lambda pair: (pair[:, :1] * 0.0 + 1.25, features, features))
+    assert stage_two_terms(fast, image, StageTwoWeights(overshoot=2.0))["overshoot"].item() == pytest.approx(0.5)
 
 
 def test_losses_are_computed_outside_autocast(network: CDDFuse, image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
 
-from medfuse.errors import DeviceError, InputError, MedfuseError, OutputError, UnreadableFileError
-from medfuse.networks import CDDFuse, CDDFuseConfig, build, read_provenance
+from medfuse.errors import DeviceError, InputError, MedfuseError, OutputError
+from medfuse.networks import CDDFuse, CDDFuseConfig, CDDFuseFast, CDDFuseFastConfig, build, read_provenance
 from medfuse.training import TrainingOptions, train
+from medfuse.training.logs import STEPS_NAME
 from medfuse.training.stages import Terms
 
 
@@ -45,7 +48,7 @@ def test_run_records_each_look_and_saves_loadable_weights(slices: Path, output: 
         "decomposition",
         "gradient",
     }
-    assert set(record.curve[-1]["loss"]) == {"intensity", "fusion_gradient", "decomposition"}
+    assert set(record.curve[-1]["loss"]) == {"intensity", "gradient", "decomposition"}
     assert set(record.curve[-1]["validation"]) == {"CT-MRI", "PET-MRI"}
     assert record.skipped_steps == 0
     network = build("cddfuse", output)
@@ -57,7 +60,12 @@ def test_run_records_each_look_and_saves_loadable_weights(slices: Path, output: 
 def test_provenance_says_what_the_weights_depend_on(slices: Path, output: Path, tiny: TrainingOptions) -> None:
     record = train(slices, output, tiny, "medfuse train slices")
     provenance = read_provenance(output)
-    assert set(provenance) == {"command", "options", "data", "environment", "record", "started_from"}
+    assert set(provenance) == {"command", "options", "data", "split", "environment", "record", "started_from"}
+    assert provenance["split"] == {
+        "rule": "as listed",
+        "train": {"pairs": 4, "cases": 4},
+        "validation": {"pairs": 2, "cases": 2},
+    }
     assert provenance["command"] == "medfuse train slices"
     assert provenance["options"] == asdict(tiny)
     assert provenance["record"] == asdict(record)
@@ -67,12 +75,12 @@ def test_provenance_says_what_the_weights_depend_on(slices: Path, output: Path, 
 
 
 def test_loss_falls(slices: Path, output: Path, tiny: TrainingOptions) -> None:
-    options = replace(tiny, stage_one_steps=24, stage_two_steps=16, validate_every=8, learning_rate=3e-3)
-    record = train(slices, output, options, "")
-    for stage, looks in (("I", 3), ("II", 2)):
-        losses = [sum(row["loss"].values()) for row in record.curve if row["stage"] == stage]
-        assert len(losses) == looks
-        assert losses[-1] < losses[0]
+    options = replace(tiny, stage_one_steps=24, stage_two_steps=24, validate_every=24, learning_rate=3e-3, batch_size=4)
+    train(slices, output, options, "", logs=output.parent / "logs")
+    rows = [json.loads(line) for line in (output.parent / "logs" / STEPS_NAME).read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    for stage in (losses[:24], losses[24:]):
+        assert fmean(stage[-6:]) < 0.95 * fmean(stage[:6])
 
 
 def test_same_seed_gives_the_same_weights(slices: Path, tmp_path: Path, tiny: TrainingOptions) -> None:
@@ -105,11 +113,11 @@ def test_variants_run(slices: Path, output: Path, tiny: TrainingOptions, change:
     elif "skip" in change:
         tiny = replace(tiny, network=replace(tiny.network, skip="first"))
     else:
-        tiny = replace(tiny, stage_two=replace(tiny.stage_two, worst_source=6.0, edge=3.0))
+        tiny = replace(tiny, stage_two=replace(tiny.stage_two, invented=6.0, lost=3.0))
     record = train(slices, output, replace(tiny, stage_one_steps=1, stage_two_steps=1), "")
     last = record.curve[-1]
     assert all(value == value for value in last["loss"].values())
-    assert ("edge" in last["loss"]) == ("every_term" in change)
+    assert ("invented" in last["loss"]) == ("every_term" in change)
     assert record.skipped_steps == 0
     assert build("cddfuse", output).skip == tiny.network.skip
 
@@ -186,8 +194,8 @@ def test_bad_output_is_refused_before_the_run(slices: Path, tmp_path: Path, tiny
 
 
 def test_bad_data_and_device_are_refused(slices: Path, tmp_path: Path, output: Path, tiny: TrainingOptions) -> None:
-    with pytest.raises(UnreadableFileError, match=r"splits\.json"):
-        train(tmp_path, output, tiny, "")
+    with pytest.raises(InputError, match=r"holds no pairs: give a folder with splits\.json"):
+        train(tmp_path / "none", output, tiny, "")
     with pytest.raises(InputError, match="at least 65 a side"):
         train(slices, output, replace(tiny, patch_size=65), "")
     with pytest.raises(DeviceError, match="abacus"):
@@ -207,3 +215,14 @@ def test_training_goes_on_from_weights(slices: Path, tmp_path: Path, tiny: Train
     options = read_provenance(second)["options"]
     assert isinstance(options, dict)
     assert options["network"] == asdict(tiny.network)  # the one that was trained, not the one that was asked for
+
+
+def test_the_fast_network_is_taught_by_another_one(slices: Path, tmp_path: Path, tiny: TrainingOptions) -> None:
+    numbers = CDDFuseFastConfig(channels=4, drawing_channels=2)
+    alone = replace(tiny, architecture="cddfuse-fast", network=numbers, stage_one_steps=0, stage_two_steps=2)
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train(slices, first, alone, "")
+    assert isinstance(build("cddfuse-fast", first), CDDFuseFast)
+    terms = replace(alone.stage_two, intensity=0.0, gradient=0.0, decomposition=0.0, distillation=1.0)
+    record = train(slices, second, replace(alone, seed=1, teacher=str(first), stage_two=terms), "")
+    assert set(record.curve[-1]["loss"]) == {"distillation"}
