@@ -10,7 +10,7 @@ import typer
 
 import medfuse
 from medfuse.cli.console import guarded, out, progress_bar
-from medfuse.options import METHODS, FusionOptions, check_choice
+from medfuse.options import AUTO_METHOD, METHODS, FusionOptions, check_choice
 
 _FIXED = "MR_T1"
 _MOVING = ("CT", "PT", "NM")
@@ -22,7 +22,7 @@ def demo(
     moving: Annotated[str, typer.Option(help=f"What is fused with the MR: {', '.join(_MOVING)}.")] = "CT",
     seed: Annotated[int, typer.Option(help="Seed of the digital patient.")] = 0,
     profile: Annotated[str, typer.Option(help="Grids of the digital patient: standard or small.")] = "standard",
-    method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}.")] = "cddfuse",
+    method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}, or auto.")] = AUTO_METHOD,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier demo.")] = False,
 ) -> None:
     """Make a phantom patient, fuse its MR with another scan, and compare with the known truth."""
@@ -40,5 +40,5 @@ def demo(
     out.print(f"The patient: {', '.join(made.volumes)}, each moved by a known transform, in {patient}.", markup=False)
     out.print(f"Between MR and {moving} the head had moved by {known.mean_mm:.1f} mm, on average over the head.")
     out.print(f"Registration leaves an error of {left.mean_mm:.2f} mm, and {left.max_mm:.2f} mm at most.")
-    out.print(f"Fused by {method} in {seconds:.0f} s. Not a medical device.")
+    out.print(f"Fused by {result.record['method']['name']} in {seconds:.0f} s. Not a medical device.")
     out.print(f"Open {folder / 'preview.png'}", markup=False)

@@ -9,7 +9,7 @@ import typer
 
 import medfuse
 from medfuse.cli.console import guarded, out, progress_bar
-from medfuse.options import METHODS, MODALITIES, PLANES, REGISTRATIONS, FusionOptions, RegistrationOptions
+from medfuse.options import AUTO_METHOD, METHODS, MODALITIES, PLANES, REGISTRATIONS, FusionOptions, RegistrationOptions
 
 _AUTO = "auto"
 
@@ -32,7 +32,7 @@ def fuse(
     registration: Annotated[
         str, typer.Option("--registration", "--register", help=f"How to register: {', '.join(REGISTRATIONS)}.")
     ] = "rigid",
-    method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}.")] = "cddfuse",
+    method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}, or auto.")] = AUTO_METHOD,
     weights: Annotated[str, typer.Option(help="Weights file of the network, or default.")] = "default",
     plane: Annotated[str, typer.Option(help=f"Plane of the slices: {', '.join(PLANES)}.")] = _AUTO,
     palette: Annotated[str, typer.Option(help="DICOM palette for PET and SPECT.")] = "hot_iron",
@@ -61,7 +61,7 @@ def fuse(
         result = medfuse.fuse_volumes(fixed, moving, options, progress)
     fixed_modality, moving_modality = result.modalities
     seconds = sum(result.record["seconds"].values())
-    out.print(f"Fused {fixed_modality} with {moving_modality} by {method} in {seconds:.1f} s.")
+    out.print(f"Fused {fixed_modality} with {moving_modality} by {result.record['method']['name']} in {seconds:.1f} s.")
     out.print(f"Look at {output / 'preview.png'}; the volume is {output / 'fused.nii.gz'}.", markup=False)
 
 

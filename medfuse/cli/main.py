@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import typer
 
+from medfuse.cli import benchmark
 from medfuse.cli.demo import demo
+from medfuse.cli.evaluate import evaluate
 from medfuse.cli.fuse import fuse
+from medfuse.cli.fuse_slices import fuse_slices
 from medfuse.cli.info import info
 from medfuse.cli.phantom import phantom
+from medfuse.cli.phantom_pairs import phantom_pairs
 from medfuse.cli.train import train
-from medfuse.cli.validate import validate
 
-COMMANDS = (fuse, phantom, demo, train, validate, info)
+COMMANDS = (fuse, fuse_slices, evaluate, phantom, phantom_pairs, demo, train, info)
 
 app = typer.Typer(
     name="medfuse",
@@ -22,6 +25,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(benchmark.app, name="benchmark")
 
 
 def main() -> None:

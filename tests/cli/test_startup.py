@@ -51,7 +51,10 @@ def test_help_takes_less_than_half_a_second_of_cpu() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("fuse", "--help"), ("phantom", "--help"), ("demo", "--help"), ("info",), ("info", "--json")],
+    [
+        *[("--help",), ("fuse", "--help"), ("fuse-slices", "--help"), ("evaluate", "--help"), ("phantom", "--help")],
+        *[("benchmark", "fusion", "--help"), ("demo", "--help"), ("info",), ("info", "--json")],
+    ],
     ids=" ".join,
 )
 def test_light_commands_load_no_heavy_library(arguments: tuple[str, ...]) -> None:
