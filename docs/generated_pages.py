@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def write_cli_page(path: Path) -> None:
     """Write a page with each command, its arguments and its options."""
     group: Any = typer.main.get_command(app)
     head = "# Command line\n\n`medfuse COMMAND --help` says the same in the terminal.\n"
-    _write(path, "\n".join([head, *(_command(name, command) for name, command in group.commands.items())]))
+    _write(path, "\n".join([head, *(_command(name, command) for name, command in _commands(group))]))
 
 
 def write_api_pages(folder: Path) -> None:
@@ -32,6 +33,15 @@ def write_api_pages(folder: Path) -> None:
     top = [name for name in modules if name.count(".") == 1]
     contents = "\n".join(["```{toctree}", ":maxdepth: 1", "", *packages, "```", ""])
     _write(folder / "index.md", _page("Python", ["medfuse", *top], contents))
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each command with its whole name, those of groups of commands too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _command(name: str, command: Any) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from medfuse.phantom import PhantomOptions, make_phantom, write_phantom
     from medfuse.pipeline import fuse_volumes
     from medfuse.result import FusionResult
+    from medfuse.slice_folders import fuse_slice_folders
 
 __all__ = [
     "FusionOptions",
@@ -22,6 +23,7 @@ __all__ = [
     "MedfuseError",
     "PhantomOptions",
     "RegistrationOptions",
+    "fuse_slice_folders",
     "fuse_volumes",
     "make_phantom",
     "read_volume",
@@ -35,13 +37,14 @@ _HOME = {
     "MedfuseError": "medfuse.errors",
     "PhantomOptions": "medfuse.phantom",
     "RegistrationOptions": "medfuse.options",
+    "fuse_slice_folders": "medfuse.slice_folders",
     "fuse_volumes": "medfuse.pipeline",
     "make_phantom": "medfuse.phantom",
     "read_volume": "medfuse.io.volume_files",
     "write_phantom": "medfuse.phantom",
     "write_volume": "medfuse.io.volume_files",
 }
-_SUBPACKAGES = ("inferers", "io", "losses", "metrics", "networks", "phantom", "training", "transforms")
+_SUBPACKAGES = ("evaluation", "inferers", "io", "losses", "metrics", "networks", "phantom", "training", "transforms")
 
 
 def __getattr__(name: str) -> Any:

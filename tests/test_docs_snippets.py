@@ -51,8 +51,8 @@ def one_coarse_level(name: str) -> Preset:
     return replace(preset, levels=preset.levels[:1], kept=(1,), rotation_degrees=0.0)
 
 
-def small_network(name: str, _weights: str) -> nn.Module:
-    return build(name, config=CDDFuseConfig(channels=8, heads=2, blocks=1, detail_nodes=1))
+def small_network(_name: str, _weights: str) -> nn.Module:
+    return build("cddfuse", config=CDDFuseConfig(channels=8, heads=2, blocks=1, detail_nodes=1))
 
 
 @pytest.fixture
@@ -77,10 +77,13 @@ def test_python_in_a_page_runs(page: str) -> None:
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)
 def test_a_command_in_a_page_is_understood(page: str, line: str) -> None:
-    _, name, *arguments = shlex.split(line, comments=True)
-    commands = typer.main.get_command(app).commands
-    assert name in commands, page
-    commands[name].make_context(name, arguments)
+    name, *arguments = shlex.split(line, comments=True)
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        assert name in command.commands, page
+        command = command.commands[name]
+    command.make_context(name, arguments)
 
 
 def test_the_page_on_windows_says_what_the_code_does() -> None:

@@ -15,6 +15,7 @@ PUBLIC = [
     "MedfuseError",
     "PhantomOptions",
     "RegistrationOptions",
+    "fuse_slice_folders",
     "fuse_volumes",
     "make_phantom",
     "read_volume",
