@@ -189,7 +189,7 @@ def test_progress_names_the_steps() -> None:
     ("wrong", "message"),
     [
         ({"plane": "oblique"}, "plane is 'oblique'; choose one of auto"),
-        ({"method": "magic"}, "method is 'magic'; choose one of cddfuse"),
+        ({"method": "magic"}, "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast"),
         ({"fixed_modality": "US"}, "modality is 'US'; choose one of MR"),
         ({"moving_modality": "mr"}, "modality is 'mr'; choose one of MR"),
         ({"slices_per_batch": 0}, "slices_per_batch is 0; give a whole number of at least 1"),

@@ -121,28 +121,6 @@ class MDTA(nn.Module):
         return projected
 
 
-def convolve(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """Apply a padded convolution, in the form whose gradient costs least.
-
-    On a CPU the gradient of a grouped convolution in bfloat16 takes ten times that of the dense one with zeros between
-    the groups. One map a group has a fast form of its own.
-
-    Args:
-        x: (B, C, H, W).
-        layer: keeps H and W.
-    """
-    halved = x.dtype == torch.bfloat16 and x.device.type == "cpu" and torch.is_grad_enabled()
-    if not halved or layer.groups in (1, x.shape[1]):
-        convolved: Tensor = layer(x)
-        return convolved
-    weight, groups = layer.weight, layer.groups
-    group_of_input = torch.arange(x.shape[1], device=x.device) // weight.shape[1]
-    group_of_output = torch.arange(weight.shape[0], device=x.device) // (weight.shape[0] // groups)
-    same_group = (group_of_input == group_of_output[:, None])[..., None, None]  # (outputs, inputs, 1, 1)
-    dense = weight.repeat(1, groups, 1, 1) * same_group
-    return F.conv2d(x, dense, layer.bias, padding=layer.padding)
-
-
 class GDFN(nn.Module):
     """Gated-Dconv feed-forward network (section 3.2 of the paper).
 
@@ -162,7 +140,7 @@ class GDFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        gate, value = convolve(self.project_in(x), self.dwconv).chunk(2, dim=1)  # each (B, hidden, H, W)
+        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)  # each (B, hidden, H, W)
         projected: Tensor = self.project_out(F.gelu(gate) * value)
         return projected
 
