@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
-from medfuse.errors import MissingExtraError, OutputError
+from medfuse.errors import OutputError
+from medfuse.extras import required
 
 STEPS_NAME = "steps.jsonl"
 _EXPERIMENT = "medfuse"
@@ -72,7 +72,7 @@ class TensorBoardLog:
     """
 
     def __init__(self, folder: Path, done: int) -> None:
-        writer = _required("torch.utils.tensorboard", "tensorboard", "train").SummaryWriter
+        writer = required("torch.utils.tensorboard", "tensorboard", "train").SummaryWriter
         self._writer = writer(str(folder), purge_step=done + 1 if done else None)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -104,7 +104,7 @@ class MLflowLog:
     """
 
     def __init__(self, uri: str, folder: Path, parameters: Mapping[str, Any], done: int) -> None:
-        mlflow = _required("mlflow", "mlflow", "mlflow")
+        mlflow = required("mlflow", "mlflow", "mlflow")
         noted = folder / _RUN_NAME
         try:
             self._client = mlflow.MlflowClient(uri)
@@ -201,14 +201,6 @@ def _steps_log(folder: Path, done: int) -> StepsLog:
     except OSError as error:
         msg = f"{folder}: logs cannot be written ({error.strerror}); choose another folder"
         raise OutputError(msg) from None
-
-
-def _required(module: str, package: str, extra: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        msg = f"{package} is not installed; run: pip install 'medfuse[{extra}]'"
-        raise MissingExtraError(msg) from None
 
 
 def _lines(path: Path) -> list[str]:
