@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 
+from medfuse.io.dicom_original import OriginalSeries, write_original_series
 from medfuse.io.output_folder import whole_folder
 from medfuse.io.volume_files import write_volume
 from medfuse.phantom.patient import Phantom
 from medfuse.phantom.tissues import Tissue
 
 SCHEMA_VERSION = 1
+DICOM_FOLDER = "dicom"
 
 
 def write_phantom(phantom: Phantom, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Write the volumes, their labels and sidecars, and ``truth.json``; all of it or nothing.
 
     For each volume there are ``NAME.nii.gz``, ``NAME_labels.nii.gz`` and, as BIDS has it, ``NAME.json`` with
-    the modality. Equal options give equal bytes.
+    the modality; and ``dicom/NAME``, the volume as a DICOM series. All series are of one study. Equal options give
+    equal bytes.
 
     Args:
         phantom: what to write.
@@ -34,6 +38,7 @@ def write_phantom(phantom: Phantom, folder: str | os.PathLike[str], overwrite: b
             write_volume(phantom.labels[name], inside / f"{name}_labels.nii.gz")
             sidecar = {"Modality": volume.meta["modality"], "Units": volume.meta["units"]}
             (inside / f"{name}.json").write_text(_as_json(sidecar), encoding="utf-8")
+            _write_series(phantom, name, inside / DICOM_FOLDER / name)
         (inside / "truth.json").write_text(_as_json(truth_of(phantom)), encoding="utf-8")
 
 
@@ -56,6 +61,15 @@ def truth_of(phantom: Phantom) -> dict[str, object]:
         "labels": labels,
         "lesions": [asdict(lesion) for lesion in phantom.lesions],
     }
+
+
+def _write_series(phantom: Phantom, name: str, folder: Path) -> None:
+    """Write a volume as a DICOM series; volumes of one scanner share its frame of reference."""
+    folder.mkdir(parents=True)
+    study = f"phantom {json.dumps(asdict(phantom.options), sort_keys=True)}"
+    number = list(phantom.volumes).index(name) + 1
+    series = OriginalSeries(study=study, frame=name.split("_")[0], description=name, number=number)
+    write_original_series(phantom.volumes[name], folder, series)
 
 
 def _as_json(content: object) -> str:

@@ -96,7 +96,10 @@ def test_overwrite_replaces_an_earlier_result(patient: Path, tmp_path: Path) -> 
     ("arguments", "reason"),
     [
         (("--plane", "oblique"), "plane is 'oblique'; choose one of auto, axial, coronal, sagittal"),
-        (("--method", "magic"), "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast, max, average, laplacian"),
+        (
+            ("--method", "magic"),
+            "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast, max, average, laplacian",
+        ),
         (("--registration", "affine"), "registration is 'affine'; choose one of rigid, none"),
         (("--modality", "MR", "US"), "modality is 'US'; choose one of MR, CT, PT, NM"),
         (("--palette", "jet"), "palette is 'jet'; choose one of hot_iron, pet, hot_metal_blue, pet_20_step"),

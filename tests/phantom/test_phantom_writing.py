@@ -22,18 +22,21 @@ def sparse() -> Phantom:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def test_same_seed_gives_same_bytes(sparse: Phantom, tmp_path: Path) -> None:
     write_phantom(sparse, tmp_path / "a")
     write_phantom(make_phantom(SPARSE), tmp_path / "b")
     first, second = contents(tmp_path / "a"), contents(tmp_path / "b")
-    assert sorted(first) == [
+    assert [name for name in sorted(first) if not name.startswith("dicom/")] == [
         *("MR_T1.json", "MR_T1.nii.gz", "MR_T1_labels.nii.gz"),
         *("PT.json", "PT.nii.gz", "PT_labels.nii.gz"),
         "truth.json",
     ]
+    assert {name.split("/")[1] for name in first if name.startswith("dicom/")} == {"MR_T1", "PT"}
     assert first == second
 
 
