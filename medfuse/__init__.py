@@ -9,7 +9,9 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medfuse.archive_study import fuse_study, store_result
     from medfuse.errors import MedfuseError
+    from medfuse.io.dicom_place import archive_at
     from medfuse.io.volume_files import read_volume, write_volume
     from medfuse.options import FusionOptions, RegistrationOptions
     from medfuse.phantom import PhantomOptions, make_phantom, write_phantom
@@ -23,10 +25,13 @@ __all__ = [
     "MedfuseError",
     "PhantomOptions",
     "RegistrationOptions",
+    "archive_at",
     "fuse_slice_folders",
+    "fuse_study",
     "fuse_volumes",
     "make_phantom",
     "read_volume",
+    "store_result",
     "write_phantom",
     "write_volume",
 ]
@@ -37,10 +42,13 @@ _HOME = {
     "MedfuseError": "medfuse.errors",
     "PhantomOptions": "medfuse.phantom",
     "RegistrationOptions": "medfuse.options",
+    "archive_at": "medfuse.io.dicom_place",
     "fuse_slice_folders": "medfuse.slice_folders",
+    "fuse_study": "medfuse.archive_study",
     "fuse_volumes": "medfuse.pipeline",
     "make_phantom": "medfuse.phantom",
     "read_volume": "medfuse.io.volume_files",
+    "store_result": "medfuse.archive_study",
     "write_phantom": "medfuse.phantom",
     "write_volume": "medfuse.io.volume_files",
 }

@@ -10,6 +10,7 @@ The tree::
     │   └── OverlapError         the two volumes do not meet in space
     ├── OptionError              an option outside what is allowed
     ├── OutputError              the result cannot be written
+    ├── NetworkError             an archive that is out of reach, refuses, or sends less than it has
     ├── WeightsError             a weights file that does not fit the network
     ├── DeviceError              an unknown device, or one out of memory
     ├── RegistrationError        no usable alignment was found
@@ -49,6 +50,10 @@ class OptionError(MedfuseError):
 
 class OutputError(MedfuseError):
     """A result that cannot be written."""
+
+
+class NetworkError(MedfuseError):
+    """An archive that is out of reach, refuses, or sends less than it has."""
 
 
 class WeightsError(MedfuseError):

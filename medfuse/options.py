@@ -62,6 +62,11 @@ class FusionOptions:
         device: ``"auto"``, or a name that torch knows, such as ``"cpu"`` or ``"cuda:0"``.
         slices_per_batch: how many slices of up to 256 x 256 pixels go through the network at once; fewer larger ones.
         palette: name of the DICOM color palette for PET and SPECT.
+        fixed_series: which DICOM series is fixed: its UID, its number in ``medfuse series``, or its modality.
+        moving_series: which one is moving.
+        write_dicom: write the result as DICOM too, if the fixed volume came from DICOM.
+        deidentify: leave out of what is written as DICOM who the patient is.
+        repeatable_uids: make UIDs from the inputs, so that equal runs write equal DICOM.
     """
 
     output: Path | None = None
@@ -77,6 +82,11 @@ class FusionOptions:
     device: str = "auto"
     slices_per_batch: int = 4
     palette: str = "hot_iron"
+    fixed_series: str | None = None
+    moving_series: str | None = None
+    write_dicom: bool = True
+    deidentify: bool = False
+    repeatable_uids: bool = False
 
     def __post_init__(self) -> None:
         check_choice("plane", self.plane, PLANES)

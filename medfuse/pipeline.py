@@ -25,14 +25,17 @@ from medfuse.steps import (
 
 
 def fuse_volumes(
-    fixed: Source, moving: Source, options: FusionOptions | None = None, progress: Progress | None = None
+    fixed: Source,
+    moving: Source | None = None,
+    options: FusionOptions | None = None,
+    progress: Progress | None = None,
 ) -> FusionResult:
     """Register the moving volume to the fixed one and fuse the two.
 
     Args:
-        fixed: the volume whose grid the result has: a NIfTI, MHA, MHD or NRRD file, or a MetaTensor (1, X, Y, Z)
-            with an affine in RAS mm.
-        moving: the other volume, on any grid.
+        fixed: the volume whose grid the result has: a NIfTI, MHA, MHD or NRRD file; a folder, zip or DICOMDIR with a
+            DICOM series; or a MetaTensor (1, X, Y, Z) with an affine in RAS mm.
+        moving: the other volume, on any grid; None if both are series of the DICOM study that ``fixed`` names.
         options: what to do; the defaults register rigidly, fuse with CDDFuse and write nothing.
         progress: who is told how far the work is.
 

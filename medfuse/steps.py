@@ -6,28 +6,35 @@ Each takes what the steps before it made and the ``Run``, times itself, and note
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TypeAlias
 
 from monai.data import MetaTensor
 from torch import Tensor
 
+from medfuse.errors import OptionError
 from medfuse.geometry import spacing_mm
 from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
 from medfuse.inferers.slicewise import fuse_slices
+from medfuse.io.dicom_derived import DicomDescription
+from medfuse.io.dicom_input import is_dicom
+from medfuse.io.dicom_write import DicomSources, DicomVolumes, DicomWriteOptions, write_dicom_outputs
 from medfuse.io.transform_files import write_transform
 from medfuse.io.volume_files import write_color_volume, write_volume
+from medfuse.options import FusionOptions
+from medfuse.progress import Progress
 from medfuse.report.preview import write_preview
 from medfuse.report.record import make_record, write_record
 from medfuse.result import FusionResult
 from medfuse.run import Run
 from medfuse.transforms.colorize import EMISSION, colorize
 from medfuse.transforms.fuse import keep_fixed_outside
-from medfuse.transforms.load import GUESSED, load_volume
+from medfuse.transforms.load import GUESSED, load_study, load_volume
 from medfuse.transforms.normalize import black_outside, through_window, volume_window
 from medfuse.transforms.register import Registered, register_to_fixed
 from medfuse.transforms.stack import stack_modalities
-from medfuse.transforms.volumes import NORMALIZED, on_grid_of
+from medfuse.transforms.volumes import DICOM_KEY, NORMALIZED, on_grid_of
 from medfuse.transforms.windows import IntensityWindow, check_window
 
 Source: TypeAlias = str | Path | MetaTensor
@@ -61,11 +68,13 @@ class Slices:
     spatial_dim: int
 
 
-def read_pair(fixed: Source, moving: Source, run: Run) -> Pair:
-    """Step 1 of 8, read: two files become two volumes that know their modality."""
-    with run.step("read"):
-        pair = Pair(load_volume(fixed, run.options.fixed_modality), load_volume(moving, run.options.moving_modality))
+def read_pair(fixed: Source, moving: Source | None, run: Run) -> Pair:
+    """Step 1 of 8, read: two files or series become two volumes that know their modality."""
+    with run.step("read") as progress:
+        pair = _read(fixed, moving, run.options, progress)
     for role, volume in (("fixed", pair.fixed), ("moving", pair.moving)):
+        for note in volume.meta.get("notes", ()):
+            run.note(f"{role}: {note}")
         if volume.meta["modality_source"] == GUESSED:
             modality = volume.meta["modality"]
             run.note(f"the {role} volume does not state its modality; its values look like {modality}")
@@ -144,6 +153,7 @@ def write_outputs(result: FusionResult, run: Run) -> None:
     if run.folder is None:
         return
     with run.step("write"):
+        _write_dicom(result, run)
         write_volume(result.fused, run.folder / "fused.nii.gz")
         write_volume(result.moving_registered, run.folder / "moving_registered.nii.gz")
         write_transform(result.registration.fixed_to_moving_ras, run.folder / "fixed_to_moving")
@@ -159,6 +169,57 @@ def report(pair: Pair, result: FusionResult, run: Run) -> None:
     result.record = make_record(result, (pair.fixed, pair.moving), run.options, run.notes, run.seconds, run.device)
     if run.folder is not None:
         write_record(result.record, run.folder)
+
+
+def _read(fixed: Source, moving: Source | None, options: FusionOptions, progress: Progress) -> Pair:
+    modalities = (options.fixed_modality, options.moving_modality)
+    series = (options.fixed_series, options.moving_series)
+    if isinstance(fixed, str | Path) and is_dicom(Path(fixed)) and _same_place(fixed, moving):
+        return Pair(*load_study(fixed, modalities, series, progress))
+    if moving is None:
+        msg = "the moving volume is missing; give it too, or a DICOM study that has both"
+        raise OptionError(msg)
+    return Pair(
+        load_volume(fixed, modalities[0], series[0], "fixed", progress),
+        load_volume(moving, modalities[1], series[1], "moving", progress),
+    )
+
+
+def _same_place(fixed: str | Path, moving: Source | None) -> bool:
+    """Tell whether the moving volume lies where the fixed one does, or nowhere else."""
+    return moving is None or (isinstance(moving, str | Path) and Path(fixed).resolve() == Path(moving).resolve())
+
+
+def _write_dicom(result: FusionResult, run: Run) -> None:
+    """Write the result as DICOM if it belongs to a study."""
+    source = result.fixed.meta.get(DICOM_KEY)
+    if run.folder is None or source is None or not run.options.write_dicom:
+        return
+    written = write_dicom_outputs(
+        DicomVolumes(
+            fused=result.fused,
+            color=result.color,
+            moving_registered=result.moving_registered,
+            fixed_window=_limits(result.fixed_window),
+            moving_window=_limits(result.moving_window),
+        ),
+        DicomSources(source, result.moving_registered.meta.get(DICOM_KEY), result.registration.fixed_to_moving_ras),
+        DicomDescription(
+            method=run.options.method,
+            version=metadata.version("medfuse"),
+            registration=run.options.registration.method,
+            fixed_modality=result.modalities[0],
+            moving_modality=result.modalities[1],
+        ),
+        DicomWriteOptions(deterministic=run.options.repeatable_uids, deidentify=run.options.deidentify),
+        run.folder,
+    )
+    for note in written.notes:
+        run.note(note)
+
+
+def _limits(window: IntensityWindow) -> tuple[float, float]:
+    return window.lower, window.upper
 
 
 def _color(fused: MetaTensor, normalized: Normalized, palette: str) -> MetaTensor | None:

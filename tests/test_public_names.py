@@ -15,10 +15,13 @@ PUBLIC = [
     "MedfuseError",
     "PhantomOptions",
     "RegistrationOptions",
+    "archive_at",
     "fuse_slice_folders",
+    "fuse_study",
     "fuse_volumes",
     "make_phantom",
     "read_volume",
+    "store_result",
     "write_phantom",
     "write_volume",
 ]

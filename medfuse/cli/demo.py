@@ -32,7 +32,8 @@ def demo(
     with progress_bar() as progress:
         made = medfuse.make_phantom(medfuse.PhantomOptions(seed=seed, profile=profile), progress)
         medfuse.write_phantom(made, patient, overwrite)
-        result = medfuse.fuse_volumes(patient / f"{_FIXED}.nii.gz", patient / f"{moving}.nii.gz", options, progress)
+        fixed_folder, moving_folder = (patient / "dicom" / name for name in (_FIXED, moving))
+        result = medfuse.fuse_volumes(fixed_folder, moving_folder, options, progress)
     truth, points = made.fixed_to_moving_ras(_FIXED, moving), made.head_points_mm(_FIXED)
     known = medfuse.metrics.target_registration_error_mm(np.eye(4), truth, points)
     left = medfuse.metrics.target_registration_error_mm(result.registration.fixed_to_moving_ras, truth, points)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 NORMALIZED = "normalized"
 WINDOW_KEY = "intensity_window"
-_MEANINGS = ("modality", "modality_source", "units", "channels", WINDOW_KEY)
+DICOM_KEY = "dicom"
+_MEANINGS = ("modality", "modality_source", "units", "channels", DICOM_KEY, WINDOW_KEY)
 
 
 def on_grid_of(reference: MetaTensor, values: Tensor, meanings: Mapping[str, Any] | None = None) -> MetaTensor:

@@ -1,6 +1,6 @@
 """Compare the processor time of the two networks on one pair of 256 x 256, in turn.
 
-    python tests/benchmarks/bench_networks.py
+python tests/benchmarks/bench_networks.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,210 @@
+"""Step 7 of 8, write: the transform between two series as a Spatial Registration object, and back (PS3.3, C.20.2)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from medfuse.errors import InputError, UnreadableFileError
+from medfuse.geometry import Matrix, world_transform_to_lps
+from medfuse.io.checks import check_is_file, shown
+from medfuse.io.dicom_derived import DISCLAIMER, Derivation, day_and_time, new_dataset, save
+from medfuse.io.dicom_elements import code, decimals, valid_text
+from medfuse.io.dicom_headers import numbers_of, read_header, value_of
+from medfuse.io.dicom_placing import add_frame_of_reference
+from medfuse.io.dicom_references import SourceSeries, add_common_references, reference
+
+REGISTRATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.1"
+_IDENTITY = ("125021", "DCM", "Frame of Reference Identity")
+_BY_CONTENT = ("125024", "DCM", "Image Content-based Alignment")
+_BY_EQUIPMENT = ("125023", "DCM", "Acquisition Equipment Alignment")
+_RIGID_TO = 1e-6
+_LARGEST_FILE = 2**24
+_LARGEST_ENTRY = 1e6
+_SMALLEST_DETERMINANT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialRegistration:
+    """What a Spatial Registration object says.
+
+    Attributes:
+        fixed_to_moving_ras: (4, 4), takes points of the fixed volume to points of the moving one, RAS mm.
+        kind: ``"RIGID"``, ``"RIGID_SCALE"`` or ``"AFFINE"``.
+        fixed_frame_uid: frame of reference of the fixed volume, into which the object registers.
+        moving_frame_uid: frame of reference of the moving volume; "" where its images are referred to one by one.
+        moving_instance_uids: the objects of the moving series, as far as they are named.
+    """
+
+    fixed_to_moving_ras: Matrix
+    kind: str
+    fixed_frame_uid: str
+    moving_frame_uid: str
+    moving_instance_uids: tuple[str, ...]
+
+
+def write_spatial_registration(run: Derivation, path: Path) -> Dataset:
+    """Write the transform of a run.
+
+    The object has the frame of reference of the fixed series, and two items: the fixed series with the identity, and
+    the moving series with the matrix that takes its points into that frame, LPS mm. Each item names its frame of
+    reference and all its images; where both series share one frame, which no matrix but the identity could take into
+    itself, the images alone.
+
+    Args:
+        run: the run; its moving series is known.
+        path: the file to write.
+
+    Returns:
+        The object.
+
+    Raises:
+        InputError: if there is no moving series, or the matrix cannot be inverted.
+    """
+    if run.moving is None:
+        msg = "a registration object refers to both series, and the moving one is not from DICOM; leave it out"
+        raise InputError(msg)
+    matrix = _inverse(_checked(run.fixed_to_moving_lps, "the transform"))
+    dataset = new_dataset(run, REGISTRATION_CLASS, "registration", 1)
+    dataset.Modality = "REG"
+    dataset.SeriesDescription = "Registration (research use)"
+    dataset.ContentDate, dataset.ContentTime = day_and_time(run)
+    dataset.ContentLabel = "REGISTRATION"
+    dataset.ContentDescription = f"Moving onto fixed series. {DISCLAIMER}"
+    dataset.ContentCreatorName = None
+    add_frame_of_reference(dataset, run)
+    shared = run.moving.frame_uid == run.frame_uid
+    moving_frame = run.moving.frame_uid or run.uids.new("frame", "moving")
+    dataset.RegistrationSequence = [
+        _item(run.fixed, "" if shared else run.frame_uid, np.eye(4), _IDENTITY),
+        _item(run.moving, "" if shared else moving_frame, matrix, _way(run, matrix)),
+    ]
+    add_common_references(dataset, (*run.fixed.instances, *run.moving.instances))
+    save(dataset, path)
+    return dataset
+
+
+def _way(run: Derivation, matrix: Matrix) -> tuple[str, str, str]:
+    """Say how the transform was found."""
+    if run.description.registration != "none":
+        return _BY_CONTENT
+    return _IDENTITY if np.array_equal(matrix, np.eye(4)) else _BY_EQUIPMENT
+
+
+def _item(series: SourceSeries, frame_uid: str, matrix: Matrix, way: tuple[str, str, str]) -> Dataset:
+    """Return an item of RegistrationSequence."""
+    step = Dataset()
+    step.FrameOfReferenceTransformationMatrixType = matrix_kind(matrix)
+    step.FrameOfReferenceTransformationMatrix = decimals(matrix.ravel())
+    registration = Dataset()
+    registration.RegistrationTypeCodeSequence = [code(*way)]
+    registration.MatrixSequence = [step]
+    item = Dataset()
+    if frame_uid:
+        item.FrameOfReferenceUID = frame_uid
+    item.ReferencedImageSequence = [reference(instance) for instance in series.instances]
+    item.MatrixRegistrationSequence = [registration]
+    return item
+
+
+def matrix_kind(matrix: Matrix) -> str:
+    """Return the most special of RIGID, RIGID_SCALE and AFFINE that a matrix is."""
+    axes = matrix[:3, :3]
+    lengths = np.linalg.norm(axes, axis=0)
+    if np.linalg.det(axes) <= 0 or np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3)).max() > _RIGID_TO:
+        return "AFFINE"
+    return "RIGID" if np.abs(lengths - 1.0).max() <= _RIGID_TO else "RIGID_SCALE"
+
+
+def read_spatial_registration(path: str | os.PathLike[str]) -> SpatialRegistration:
+    """Read a Spatial Registration object of two items: a fixed and a moving series.
+
+    The fixed one is that whose frame of reference is the object's own, or whose matrix is the identity.
+
+    Args:
+        path: a DICOM file.
+
+    Raises:
+        UnreadableFileError: if it is missing, too large, damaged, or another kind of object.
+        InputError: if it holds anything but one linear transform between two series.
+    """
+    path = Path(path)
+    name = shown(path)
+    if check_is_file(path) > _LARGEST_FILE:
+        msg = f"{name} is larger than {_LARGEST_FILE} bytes, too large for a registration object; give another"
+        raise UnreadableFileError(msg)
+    return _parsed(read_header(path), name)
+
+
+def _parsed(dataset: Dataset, name: str) -> SpatialRegistration:
+    if valid_text(dataset, "SOPClassUID") != REGISTRATION_CLASS:
+        msg = f"{name} is no Spatial Registration object; give the registration.dcm of a run"
+        raise UnreadableFileError(msg)
+    items = _items(dataset, "RegistrationSequence")
+    if len(items) != 2:
+        msg = f"{name} registers {len(items)} sets of images; give an object with one fixed and one moving series"
+        raise InputError(msg)
+    matrices = [_matrix(item, name) for item in items]
+    own = valid_text(dataset, "FrameOfReferenceUID")
+    fixed = _fixed_item([valid_text(item, "FrameOfReferenceUID") for item in items], matrices, own, name)
+    moving = 1 - fixed
+    to_moving = _inverse(matrices[moving]) @ matrices[fixed]
+    references = _items(items[moving], "ReferencedImageSequence")
+    return SpatialRegistration(
+        fixed_to_moving_ras=world_transform_to_lps(to_moving),
+        kind=matrix_kind(to_moving),
+        fixed_frame_uid=own,
+        moving_frame_uid=valid_text(items[moving], "FrameOfReferenceUID"),
+        moving_instance_uids=tuple(valid_text(item, "ReferencedSOPInstanceUID") for item in references),
+    )
+
+
+def _fixed_item(frames: list[str], matrices: list[Matrix], own: str, name: str) -> int:
+    """Return which of two items is the fixed one."""
+    if frames.count(own) == 1:
+        return frames.index(own)
+    still = [index for index, matrix in enumerate(matrices) if np.array_equal(matrix, np.eye(4))]
+    if still:
+        return still[0]
+    msg = f"{name} does not tell which series stays in place; give an object whose fixed series has the identity"
+    raise InputError(msg)
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none where it is absent or something else."""
+    value = value_of(dataset, keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
+def _matrix(item: Dataset, name: str) -> Matrix:
+    """Return the one matrix of an item."""
+    registrations = _items(item, "MatrixRegistrationSequence")
+    steps = _items(registrations[0], "MatrixSequence") if len(registrations) == 1 else []
+    numbers = numbers_of(steps[0], "FrameOfReferenceTransformationMatrix", 16) if len(steps) == 1 else None
+    if numbers is None:
+        msg = f"{name} does not hold one matrix of 16 numbers for each series; write it again"
+        raise InputError(msg)
+    return _checked(np.array(numbers).reshape(4, 4), name)
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    """Return the inverse of an affine transform, its last row exact."""
+    inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    inverse[3] = (0.0, 0.0, 0.0, 1.0)
+    return inverse
+
+
+def _checked(matrix: Matrix, name: str) -> Matrix:
+    """Refuse what is not an invertible affine transform of millimetres."""
+    if not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1), rtol=0, atol=1e-9):
+        msg = f"{name}: the matrix is not finite or does not end in 0 0 0 1; write it again"
+        raise InputError(msg)
+    if np.abs(matrix).max() > _LARGEST_ENTRY or abs(np.linalg.det(matrix[:3, :3])) < _SMALLEST_DETERMINANT:
+        msg = f"{name}: the matrix cannot be inverted or moves points absurdly far; register again"
+        raise InputError(msg)
+    return matrix

@@ -1,0 +1,44 @@
+"""Where results go: to a DICOM application or a DICOMweb service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from medfuse.io import dicom_network, dicom_web
+from medfuse.io.dicom_node import Node
+from medfuse.io.dicom_web_access import WebAccess, checked_url
+
+Send = Callable[[Sequence[Path]], None]
+"""Takes DICOM files, and raises a ``MedfuseError`` unless all have arrived."""
+
+FIRST_DELAY_SECONDS = 10.0
+LONGEST_DELAY_SECONDS = 600.0
+
+
+def send_to_node(node: Node) -> Send:
+    """Return what sends by C-STORE."""
+
+    def send(files: Sequence[Path]) -> None:
+        dicom_network.store_files(node, files)
+
+    return send
+
+
+def send_to_web(url: str, access: WebAccess | None = None) -> Send:
+    """Return what sends by STOW.
+
+    Raises:
+        OptionError: if the address is none.
+    """
+    address = checked_url(url)
+
+    def send(files: Sequence[Path]) -> None:
+        dicom_web.store_files(address, files, access=access)
+
+    return send
+
+
+def next_delay(seconds: float) -> float:
+    """Return how long to wait after another failure: twice as long each time, up to ten minutes."""
+    return min(seconds * 2, LONGEST_DELAY_SECONDS)
