@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 from fusion_fixtures import fused_ct, fused_pet, patient
 from phantom_fixtures import phantom_small
+from skipping import skip_or_fail
 
 __all__ = ["fused_ct", "fused_pet", "patient", "phantom_small", "shared"]
 
-REQUIRE_ALL = os.environ.get("MEDFUSE_REQUIRE_ALL") == "1"
 SHARED = Path(os.environ.get("MEDFUSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-
-
-def skip_or_fail(reason: str) -> None:
-    """Skip the test, or fail it where everything is required to be present."""
-    if REQUIRE_ALL:
-        pytest.fail(f"MEDFUSE_REQUIRE_ALL is set, and {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

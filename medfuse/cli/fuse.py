@@ -3,77 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
-
-import typer
+from typing import TYPE_CHECKING, cast
 
 import medfuse
+from medfuse.cli import fuse_options as opt
 from medfuse.cli.console import guarded, out, progress_bar
 from medfuse.cli.web_access import web_access
 from medfuse.errors import OptionError
-from medfuse.options import AUTO_METHOD, METHODS, MODALITIES, PLANES, REGISTRATIONS, FusionOptions, RegistrationOptions
+from medfuse.options import AUTO_METHOD, FusionOptions, RegistrationOptions
 
 if TYPE_CHECKING:
     from medfuse.io.dicom_place import Archive
+    from medfuse.result import FusionResult
 
 _AUTO = "auto"
 
 
 @guarded
 def fuse(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    fixed: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The volume whose grid the result has: .nii, .nii.gz, .mha, .mhd, .nrrd, or a DICOM folder or zip.",
-            show_default=False,
-        ),
-    ] = None,
-    moving: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The other volume of the same patient, on any grid; left out if FIXED is a study with both.",
-            show_default=False,
-        ),
-    ] = None,
-    fixed_series: Annotated[
-        str | None,
-        typer.Option("--fixed", help="DICOM series of FIXED: UID, number in `medfuse series`, or modality."),
-    ] = None,
-    moving_series: Annotated[str | None, typer.Option("--moving", help="The same for MOVING.")] = None,
-    modality: Annotated[
-        tuple[str, str],
-        typer.Option(help=f"Modality of FIXED and of MOVING: {', '.join(MODALITIES)}, or auto to find out."),
-    ] = (_AUTO, _AUTO),
-    window: Annotated[
-        tuple[str, str],
-        typer.Option(help="Intensity window of FIXED and of MOVING: auto, a preset such as brain, or LOW,HIGH."),
-    ] = (_AUTO, _AUTO),
-    registration: Annotated[
-        str, typer.Option("--registration", "--register", help=f"How to register: {', '.join(REGISTRATIONS)}.")
-    ] = "rigid",
-    method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}, or auto.")] = AUTO_METHOD,
-    weights: Annotated[str, typer.Option(help="Weights file of the network, or default.")] = "default",
-    plane: Annotated[str, typer.Option(help=f"Plane of the slices: {', '.join(PLANES)}.")] = _AUTO,
-    palette: Annotated[str, typer.Option(help="DICOM palette for PET and SPECT.")] = "hot_iron",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = _AUTO,
-    slices_per_batch: Annotated[int, typer.Option(help="Slices that go through the network at once.")] = 4,
-    seed: Annotated[int, typer.Option(help="Seed of the registration's samples.")] = 0,
-    dicom: Annotated[bool, typer.Option(help="Write DICOM too, if FIXED is DICOM.")] = True,
-    deidentify: Annotated[
-        bool, typer.Option("--deidentify", help="Leave the patient out of the DICOM written.")
-    ] = False,
-    repeatable_uids: Annotated[
-        bool, typer.Option("--repeatable-uids", help="Make UIDs from the inputs: equal runs write equal DICOM.")
-    ] = False,
-    archive: Annotated[
-        str | None,
-        typer.Option("--from", help="Archive in place of FIXED: http(s)://... for DICOMweb, or AETITLE@host:port."),
-    ] = None,
-    study: Annotated[str | None, typer.Option(help="StudyInstanceUID, with --from.")] = None,
-    store_in: Annotated[str | None, typer.Option("--to", help="Archive to store the DICOM objects in.")] = None,
-    ae_title: Annotated[str, typer.Option(help="AE title by which archives know this computer.")] = "MEDFUSE",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is an earlier result.")] = False,
+    output: opt.Output,
+    fixed: opt.Fixed = None,
+    moving: opt.Moving = None,
+    fixed_series: opt.FixedSeries = None,
+    moving_series: opt.MovingSeries = None,
+    modality: opt.Modality = (_AUTO, _AUTO),
+    window: opt.Window = (_AUTO, _AUTO),
+    registration: opt.Registration = "rigid",
+    method: opt.Method = AUTO_METHOD,
+    weights: opt.Weights = "default",
+    plane: opt.Plane = _AUTO,
+    palette: opt.Palette = "hot_iron",
+    device: opt.Device = _AUTO,
+    slices_per_batch: opt.SlicesPerBatch = 4,
+    seed: opt.Seed = 0,
+    dicom: opt.WriteDicom = True,
+    deidentify: opt.Deidentify = False,
+    repeatable_uids: opt.RepeatableUids = False,
+    archive: opt.From = None,
+    study: opt.Study = None,
+    store_in: opt.To = None,
+    ae_title: opt.AeTitle = "MEDFUSE",
+    overwrite: opt.Overwrite = False,
 ) -> None:
     """Register MOVING to FIXED, fuse the two, and write the result with a report."""
     options = FusionOptions(
@@ -104,6 +74,10 @@ def fuse(
         else:
             result = medfuse.fuse_volumes(cast(Path, fixed), moving, options, progress)
         stored = None if target is None else medfuse.store_result(target, output, progress)
+    _say(result, output, stored)
+
+
+def _say(result: FusionResult, output: Path, stored: int | None) -> None:
     fixed_modality, moving_modality = result.modalities
     seconds = sum(result.record["seconds"].values())
     out.print(f"Fused {fixed_modality} with {moving_modality} by {result.record['method']['name']} in {seconds:.1f} s.")

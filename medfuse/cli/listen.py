@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import medfuse
 from medfuse import listener
 from medfuse.cli.console import guarded, out
+from medfuse.cli.web_access import web_access
 from medfuse.errors import OptionError
+from medfuse.options import AUTO_METHOD, METHODS, REGISTRATIONS, FusionOptions, RegistrationOptions
+
+if TYPE_CHECKING:
+    from medfuse.io.dicom_node import Node
+    from medfuse.listener.sender import Send
+    from medfuse.listener.worker import Fuse
 
 
 @guarded
@@ -30,6 +37,15 @@ def listen(
     quiet_seconds: Annotated[
         float, typer.Option(min=0.0, help="A study is complete when nothing has come for so long.")
     ] = 60.0,
+    fixed_series: Annotated[
+        str | None, typer.Option("--fixed", help="Modality of the fixed series, if MR is not or not clear.")
+    ] = None,
+    moving_series: Annotated[str | None, typer.Option("--moving", help="The same of the moving series.")] = None,
+    registration: Annotated[
+        str, typer.Option("--registration", "--register", help=f"How to register: {', '.join(REGISTRATIONS)}.")
+    ] = "rigid",
+    method: Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}, or auto.")] = AUTO_METHOD,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     forward: Annotated[str | None, typer.Option(help="Send results by C-STORE to AETITLE@host:port.")] = None,
     forward_tls: Annotated[bool, typer.Option("--forward-tls", help="Encrypt that connection.")] = False,
     forward_web: Annotated[str | None, typer.Option(help="Send results to this DICOMweb service.")] = None,
@@ -43,18 +59,19 @@ def listen(
 ) -> None:
     """Take studies by C-STORE, fuse each when it is complete, and send the result on. Runs until stopped."""
     _check_openness(host, allow or [])
-    if forward is not None and forward_web is not None:
-        msg = "--forward and --forward-web are both given; choose one way for the results"
-        raise OptionError(msg)
-    send = None
-    if forward is not None:
-        theirs = listener.TlsFiles(certificate, key, forward_ca) if forward_tls else None
-        send = listener.send_to_node(listener.parse_node(forward, ae_title, theirs))
-    elif forward_web is not None:
-        send = listener.send_to_web(forward_web, _web_access(forward_ca))
+    options = FusionOptions(
+        registration=RegistrationOptions(method=registration),
+        method=method,
+        device=device,
+        fixed_series=fixed_series,
+        moving_series=moving_series,
+    )
+    theirs = listener.TlsFiles(certificate, key, forward_ca) if forward_tls else None
+    node = None if forward is None else listener.parse_node(forward, ae_title, theirs)
+    send = _sender(node, forward_web, forward_ca)
     logging.getLogger("medfuse.listener").setLevel(logging.INFO)
     inbox = listener.Inbox(output)
-    worker = listener.Worker(inbox, _fuse_study, send, quiet_seconds)
+    worker = listener.Worker(inbox, _fuse_with(options), send, quiet_seconds)
     tls = listener.TlsFiles(certificate, key, ca) if certificate or key or ca else None
     receiver = listener.Receiver(inbox, ae_title, host, port, allow or [], tls)
     try:
@@ -68,10 +85,24 @@ def listen(
         out.print(f"Stopped. {worker.waiting} studies wait for the next start.", markup=False)
 
 
-def _fuse_study(study: Path, output: Path) -> Path:
-    """Fuse the two series of a study; return the folder of the DICOM files to send."""
-    medfuse.fuse_volumes(study, study, medfuse.FusionOptions(output=output))
-    return output / "dicom"
+def _fuse_with(options: FusionOptions) -> Fuse:
+    """Return what fuses two series of a study and tells the folder of the DICOM files to send."""
+
+    def fuse_study(study: Path, output: Path) -> Path:
+        medfuse.fuse_volumes(study, None, replace(options, output=output))
+        return output / "dicom"
+
+    return fuse_study
+
+
+def _sender(forward: Node | None, forward_web: str | None, ca: Path | None) -> Send | None:
+    """Return what brings results on their way, or None to keep them here."""
+    if forward is not None and forward_web is not None:
+        msg = "--forward and --forward-web are both given; choose one way for the results"
+        raise OptionError(msg)
+    if forward is not None:
+        return listener.send_to_node(forward)
+    return None if forward_web is None else listener.send_to_web(forward_web, web_access(ca))
 
 
 def _check_openness(host: str, allow: list[str]) -> None:
@@ -83,10 +114,3 @@ def _check_openness(host: str, allow: list[str]) -> None:
     if not local and not allow:
         msg = f"--host {host} lets other computers send; name those that may by --allow AETITLE"
         raise OptionError(msg)
-
-
-def _web_access(ca: Path | None) -> listener.WebAccess:
-    """Take the credentials from the environment: on the command line every user of the computer could read them."""
-    names = ("MEDFUSE_WEB_USER", "MEDFUSE_WEB_PASSWORD", "MEDFUSE_WEB_TOKEN")
-    user, password, token = (os.environ.get(name, "") for name in names)
-    return listener.WebAccess(user=user, password=password, token=token, ca=ca)

@@ -10,12 +10,13 @@ from medfuse.cli.evaluate import evaluate
 from medfuse.cli.fuse import fuse
 from medfuse.cli.fuse_slices import fuse_slices
 from medfuse.cli.info import info
+from medfuse.cli.listen import listen
 from medfuse.cli.phantom import phantom
 from medfuse.cli.phantom_pairs import phantom_pairs
 from medfuse.cli.series import series
 from medfuse.cli.train import train
 
-COMMANDS = (fuse, series, fuse_slices, evaluate, phantom, phantom_pairs, demo, train, info)
+COMMANDS = (fuse, series, listen, fuse_slices, evaluate, phantom, phantom_pairs, demo, train, info)
 
 app = typer.Typer(
     name="medfuse",

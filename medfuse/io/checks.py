@@ -30,7 +30,7 @@ def check_is_file(path: Path) -> int:
     """
     try:
         if path.is_dir():
-            msg = f"{shown(path)} is a folder; DICOM folders are not read yet, give a .nii.gz or .nrrd file"
+            msg = f"{shown(path)} is a folder; give a file of a volume, such as .nii.gz or .nrrd"
             raise UnreadableFileError(msg)
         size = path.stat().st_size
         regular = path.is_file()

@@ -65,8 +65,11 @@ class Grid:
     @property
     def slices(self) -> list[int]:
         """Return for each grid slice which ordered slice lies there; -1 where it is interpolated."""
-        nearest = np.abs(self.at[None, :] - np.arange(self.shape[2])[:, None])  # (Z, N)
-        return [int(row.argmin()) if row.min() <= _UNEVEN else -1 for row in nearest]
+        wanted = np.arange(self.shape[2])
+        above = np.searchsorted(self.at, wanted).clip(1, len(self.at) - 1)
+        nearest = np.where(wanted - self.at[above - 1] < self.at[above] - wanted, above - 1, above)
+        there = np.abs(self.at[nearest] - wanted) <= _UNEVEN
+        return [int(index) for index in np.where(there, nearest, -1)]
 
 
 def axes_of(orientation: Sequence[float], name: str) -> Matrix:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -38,19 +40,7 @@ def write_parametric_map(
     highdicom = required("highdicom", "highdicom", "dicom")
     maps = required("highdicom.pm", "highdicom", "dicom")
     array = np.asarray(volume.detach().as_tensor().cpu().numpy())[0].astype(np.float32, copy=False)
-    low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        msg = f"the map {name} holds values that are NaN or infinite; replace them, for example by 0"
-        raise IntensityError(msg)
-    high = max(high, float(np.nextafter(np.float32(low), np.float32(np.inf))))
-    meaning = maps.RealWorldValueMapping(
-        lut_label=name[:16].upper(),
-        lut_explanation=f"{name}, values as stored",
-        unit=codes.UCUM.NoUnits,
-        value_range=(low, high),
-        slope=1.0,
-        intercept=0.0,
-    )
+    low, high = _range(array, name)
     window = highdicom.VOILUTTransformation(
         window_center=(low + high) / 2.0, window_width=high - low, voi_lut_function="LINEAR_EXACT"
     )
@@ -66,7 +56,7 @@ def write_parametric_map(
         software_versions=run.description.version,
         device_serial_number=MAKER,
         contains_recognizable_visual_features=True,
-        real_world_value_mappings=[meaning],
+        real_world_value_mappings=[_meaning(maps, name, (low, high))],
         voi_lut_transformations=[window],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_label=_label(name),
@@ -74,6 +64,27 @@ def write_parametric_map(
     )
     _complete(dataset, run, name)
     save(dataset, path)
+
+
+def _range(array: npt.NDArray[np.float32], name: str) -> tuple[float, float]:
+    """Return the least and the greatest value, never the same, or refuse the map."""
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        msg = f"the map {name} holds values that are NaN or infinite; replace them, for example by 0"
+        raise IntensityError(msg)
+    return low, max(high, float(np.nextafter(np.float32(low), np.float32(np.inf))))
+
+
+def _meaning(maps: Any, name: str, values: tuple[float, float]) -> Dataset:
+    """Say that the stored values are the real ones, without a unit."""
+    return maps.RealWorldValueMapping(
+        lut_label=name[:16].upper(),
+        lut_explanation=f"{name}, values as stored",
+        unit=codes.UCUM.NoUnits,
+        value_range=values,
+        slope=1.0,
+        intercept=0.0,
+    )
 
 
 def _stand_ins(fused: Sequence[Dataset], affine: Matrix, count: int) -> list[Dataset]:

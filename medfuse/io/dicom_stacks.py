@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from medfuse.errors import InputError
+from medfuse.errors import GeometryError, InputError
 from medfuse.io.checks import shown
 from medfuse.io.dicom_frames import CLASSIC_FLAVOR_NAMES, FRAME_FLAVOR_NAMES, Frame
 from medfuse.io.dicom_geometry import FEWEST_SLICES, SAME_PLACE_MM, axes_of, same_place
 from medfuse.io.dicom_headers import read_elements, value_of
+
+MOST_DIRECTIONS = 256
 
 _SAME_DIRECTION = 1e-3
 _SAME_SPACING = 1e-3  # of the spacing
@@ -51,7 +53,7 @@ def stacks_of(frames: Sequence[Frame]) -> list[Stack]:
         At least one stack.
 
     Raises:
-        GeometryError: if an orientation is none.
+        GeometryError: if an orientation is none, or there are more than ``MOST_DIRECTIONS``.
     """
     parallel = _grouped_alike(frames)
     found = [stack for group in parallel for stack in _split(Stack(tuple(group)))]
@@ -71,6 +73,9 @@ def _grouped_alike(frames: Sequence[Frame]) -> list[list[Frame]]:
         home = next((group for group in groups if _alike(group[0], frame)), None)
         if home is None:
             groups.append([frame])
+            if len(groups) > MOST_DIRECTIONS:
+                msg = f"series: more than {MOST_DIRECTIONS} orientations or pixel spacings; it is no stack"
+                raise GeometryError(msg)
         else:
             home.append(frame)
     return groups
@@ -138,10 +143,12 @@ def _without_copies(stack: Stack) -> Stack:
     levels = _levels(stack.frames)
     if int(np.bincount(levels).max()) == 1:
         return stack
+    at_level: dict[int, list[Frame]] = defaultdict(list)
+    for frame, level in zip(stack.frames, levels, strict=True):
+        at_level[int(level)].append(frame)
     kept: list[Frame] = []
     clash = 0
-    for level in range(int(levels.max()) + 1):
-        frames = [frame for frame, at in zip(stack.frames, levels, strict=True) if at == level]
+    for frames in at_level.values():
         if len(frames) > 1 and not _all_equal(frames):
             clash = max(clash, len(frames))
             kept.extend(frames)

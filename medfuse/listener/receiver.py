@@ -135,8 +135,7 @@ class _Door:
             connection = _Connection(accepted.family, accepted.type, accepted.proto, accepted.detach())
             connection.settimeout(SILENT_SECONDS)
         else:
-            options = {"server_side": server_side, "do_handshake_on_connect": False}
-            connection = self._context.wrap_socket(accepted, **options)
+            connection = self._context.wrap_socket(accepted, server_side, do_handshake_on_connect=False)
         self._connections.add(connection)
         return connection
 

@@ -10,7 +10,7 @@ import made_outputs as made
 import numpy as np
 import pydicom
 import pytest
-from conftest import skip_or_fail
+from skipping import skip_or_fail
 
 from medfuse.geometry import lps_to_ras
 from medfuse.io.dicom_headers import read_header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import tracemalloc
 import zlib
 from contextlib import suppress
@@ -15,11 +16,14 @@ from made_dicom_frames import enhanced
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from medfuse.errors import MedfuseError, UnreadableFileError
+from medfuse.errors import GeometryError, MedfuseError, UnreadableFileError
 from medfuse.io import dicom_headers
+from medfuse.io.dicom_frames import Frame
+from medfuse.io.dicom_geometry import plan_grid
 from medfuse.io.dicom_headers import read_header
 from medfuse.io.dicom_read import read_dicom_series
 from medfuse.io.dicom_series import choose_series, list_series
+from medfuse.io.dicom_stacks import stacks_of
 
 STORED = np.random.default_rng(3).integers(0, 900, (7, 6, 5)).astype(np.int16)
 MEGABYTE = 2**20
@@ -108,6 +112,27 @@ def test_a_deflated_bomb_is_not_inflated(tmp_path, monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 16 * MEGABYTE
+
+
+def test_thousands_of_orientations_and_places_are_settled_quickly():
+    """What compares each slice with each takes hours and all memory where a series claims 20,000 of them."""
+    turned = [make.turned(make.AXIAL, degrees) for degrees in np.linspace(0, 170, 20_000)]
+    places = make.places(20_000, 0.01)
+    start = time.perf_counter()
+    with pytest.raises(GeometryError, match="orientations"):
+        stacks_of([plane(place, orientation) for place, orientation in zip(places, turned, strict=True)])
+    thin = [plane(place, make.AXIAL) for place in make.places(20_000, 0.05)]
+    tracemalloc.start()
+    (stack,) = stacks_of(thin)
+    assert plan_grid(stack.frames, 8, 8, "x").slices == list(range(20_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * MEGABYTE
+    assert time.perf_counter() - start < 60
+
+
+def plane(place: np.ndarray, orientation: tuple[float, ...]) -> Frame:
+    return Frame(Path("x"), 0, tuple(place.tolist()), tuple(orientation), (1.0, 1.0), 0.0, ())
 
 
 def test_sequences_nested_beyond_reason(tmp_path):

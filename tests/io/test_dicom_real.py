@@ -12,8 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from conftest import skip_or_fail
 from monai.data import MetaTensor
+from skipping import skip_or_fail
 
 from medfuse.errors import InputError
 from medfuse.geometry import Matrix, apply_affine, lps_to_ras

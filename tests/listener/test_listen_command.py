@@ -56,7 +56,7 @@ def mark_and_die(output, folder):
     die()
 
 mark = worker.mark_done
-command._fuse_study = fuse
+command._fuse_with = lambda options: fuse
 if dies == "after":
     worker.mark_done = mark_and_die
 sys.argv = ["listen", *sys.argv[3:]]
@@ -98,7 +98,7 @@ def listening(folder: Path, *options: str, dies: str = "never", quiet: float = 0
             process.kill()
 
 
-def wait_for(happened: Callable[[], bool], seconds: float = 25.0) -> None:
+def wait_for(happened: Callable[[], bool], seconds: float = 50.0) -> None:
     latest = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < latest, "it does not happen"
@@ -191,6 +191,7 @@ def test_what_it_says_names_no_patient(tmp_path: Path) -> None:
         (("--forward", "nowhere"), "'nowhere' is no DICOM address"),
         (("--forward-web", "http://me:hush@host/"), "has a user or password in it"),
         (("--forward", "A@b:1", "--forward-web", "http://host/"), "are both given"),
+        (("--method", "magic"), "method is 'magic'; choose one of"),
         (("--ca", "none.pem"), "give both --certificate and --key"),
         (("--allow", "A" * 17), "no AE title"),
     ],
