@@ -93,7 +93,7 @@ def _show(record: medfuse.training.Record, output: Path) -> None:
 
 def _command(data: Path, output: Path, options: dict[str, Any]) -> str:
     """Return the command line that repeats the run."""
-    words = ["medfuse", "train", str(data), "-o", str(output)]
+    words = ["medfuse", "train", data.resolve().name, "-o", output.name]  # folders may name a patient
     for name, value in options.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)

@@ -49,7 +49,7 @@ def test_options_reach_the_run_and_its_provenance(slices: Path, monkeypatch: pyt
     assert code == 0, printed
     assert "CT-MRI: edge_transfer" in printed
     provenance = read_provenance(Path(output))
-    assert provenance["command"] == f"medfuse train {slices} -o '{output}' {' '.join(words)}"
+    assert provenance["command"] == f"medfuse train {slices.name} -o 'weights file.safetensors' {' '.join(words)}"
     assert provenance["options"]["seed"] == 3
     assert provenance["options"]["stage_two_steps"] == 0
     assert [row["step"] for row in provenance["record"]["curve"]] == [1]
