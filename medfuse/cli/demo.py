@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 import medfuse
@@ -35,7 +34,8 @@ def demo(
         fixed_folder, moving_folder = (patient / "dicom" / name for name in (_FIXED, moving))
         result = medfuse.fuse_volumes(fixed_folder, moving_folder, options, progress)
     truth, points = made.fixed_to_moving_ras(_FIXED, moving), made.head_points_mm(_FIXED)
-    known = medfuse.metrics.target_registration_error_mm(np.eye(4), truth, points)
+    unmoved = made.fixed_to_moving_ras(_FIXED, _FIXED)
+    known = medfuse.metrics.target_registration_error_mm(unmoved, truth, points)
     left = medfuse.metrics.target_registration_error_mm(result.registration.fixed_to_moving_ras, truth, points)
     seconds = sum(result.record["seconds"].values())
     out.print(f"The patient: {', '.join(made.volumes)}, each moved by a known transform, in {patient}.", markup=False)
