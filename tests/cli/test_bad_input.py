@@ -68,7 +68,7 @@ def written_in_meters(path: Path) -> None:
 BAD = {
     "absent": (lambda _path: None, "does not exist; check the path"),
     "empty": (lambda path: path.touch(), "is empty (0 bytes)"),
-    "folder": (lambda path: path.mkdir(), "is a folder"),
+    "folder": (lambda path: path.mkdir(), "holds no DICOM image; give the folder of a series"),
     "text": (lambda path: path.write_bytes(gzip.compress(b"no header " * 100)), "is not NIfTI"),
     "truncated": (truncated, "is truncated"),
     "damaged": (damaged, "damaged"),

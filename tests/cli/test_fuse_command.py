@@ -33,6 +33,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
     options = [
         *("--modality", "mr", "NM", "--window", "full", "0,7.5", "--registration", "none", "--method", "average"),
         *("--plane", "coronal", "--palette", "pet", "--device", "cpu", "--slices-per-batch", "2", "--seed", "7"),
+        *("--fixed", "2", "--moving", "NM", "--no-dicom", "--deidentify", "--repeatable-uids"),
     ]
     assert run("fuse", patient / "t1.nii.gz", patient / "pet.nii.gz", "-o", tmp_path / "out", *options).exit_code == 0
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
@@ -50,6 +51,11 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         "device": "cpu",
         "slices_per_batch": 2,
         "palette": "pet",
+        "fixed_series": "2",
+        "moving_series": "NM",
+        "write_dicom": False,
+        "deidentify": True,
+        "repeatable_uids": True,
     }
     assert record["windows"]["moving"] == {
         "lower": 0.0,

@@ -208,7 +208,7 @@ def test_broken_link(tmp_path):
 
 
 def test_folder(tmp_path):
-    refused(tmp_path, UnreadableFileError, "folder", "DICOM")
+    refused(tmp_path, UnreadableFileError, "folder", "give a file of a volume")
 
 
 def test_not_a_regular_file(tmp_path, monkeypatch):

@@ -96,7 +96,7 @@ def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pyte
     def fail(module: str) -> None:
         raise ModuleNotFoundError(name=module)
 
-    monkeypatch.setattr("medfuse.training.logs.import_module", fail)
+    monkeypatch.setattr("medfuse.extras.import_module", fail)
     with (
         pytest.raises(MissingExtraError, match=r"tensorboard is not installed; run: pip install 'medfuse\[train\]'"),
         opened_logs(tmp_path, None, {}, 0),
