@@ -5,7 +5,7 @@ Names are loaded when first used, so that importing medfuse costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _SUBPACKAGES = ("evaluation", "inferers", "io", "losses", "metrics", "networks",
 def __getattr__(name: str) -> Any:
     """Import a public name, or a subpackage, when it is first asked for."""
     if name == "__version__":
-        return metadata.version("medfuse")
+        return import_module("importlib.metadata").version("medfuse")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     if name in _SUBPACKAGES:

@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Fuse two medical volumes of one patient into one that can be checked. Not a medical device.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # what draws the boxes takes longer to load than all the rest
     pretty_exceptions_enable=False,
 )
 for command in COMMANDS:
