@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from medfuse.io import dicom_network, dicom_web
 from medfuse.io.dicom_node import Node
-from medfuse.io.dicom_web_access import WebAccess, checked_url
+from medfuse.io.dicom_place import NodeArchive, WebArchive
+from medfuse.io.dicom_web_access import WebAccess
 
 Send = Callable[[Sequence[Path]], None]
 """Takes DICOM files, and raises a ``MedfuseError`` unless all have arrived."""
@@ -18,11 +18,7 @@ LONGEST_DELAY_SECONDS = 600.0
 
 def send_to_node(node: Node) -> Send:
     """Return what sends by C-STORE."""
-
-    def send(files: Sequence[Path]) -> None:
-        dicom_network.store_files(node, files)
-
-    return send
+    return NodeArchive(node).store
 
 
 def send_to_web(url: str, access: WebAccess | None = None) -> Send:
@@ -31,12 +27,7 @@ def send_to_web(url: str, access: WebAccess | None = None) -> Send:
     Raises:
         OptionError: if the address is none.
     """
-    address = checked_url(url)
-
-    def send(files: Sequence[Path]) -> None:
-        dicom_web.store_files(address, files, access=access)
-
-    return send
+    return WebArchive(url, access).store
 
 
 def next_delay(seconds: float) -> float:
