@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medfuse.errors import OptionError
@@ -11,7 +11,8 @@ MODALITIES = ("MR", "CT", "PT", "NM")
 PLANES = ("auto", "axial", "coronal", "sagittal")
 METHODS = ("cddfuse", "cddfuse-fast", "max", "average", "laplacian")
 AUTO_METHOD = "auto"
-REGISTRATIONS = ("rigid", "none")
+STILL = ("verify", "none")
+REGISTRATIONS = ("rigid", *STILL)
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -30,17 +31,35 @@ class RegistrationOptions:
     """How the moving volume is brought onto the fixed one.
 
     Attributes:
-        method: ``"rigid"`` searches six degrees of freedom; ``"none"`` trusts the two affines.
+        method: ``"rigid"`` searches six degrees of freedom; ``"verify"`` keeps the two affines and judges them;
+            ``"none"`` trusts them.
         preset: name of a file section in ``configs/registration.json``.
         seed: seed of the sampled voxels; the same seed gives the same transform.
+        transforms: files of transforms that take the place of the headers: ``.tfm``, ``.txt`` or DICOM. The first takes
+            fixed points on, the next takes them from there, the last one ends at the moving volume.
+        landmarks: CSV file of points seen in both volumes, in place of ``transforms``.
+        accept: fuse although the registration is judged to have failed.
     """
 
     method: str = "rigid"
     preset: str = "head"
     seed: int = 0
+    transforms: tuple[str | Path, ...] = ()
+    landmarks: str | Path | None = None
+    accept: bool = False
 
     def __post_init__(self) -> None:
         check_choice("registration", self.method, REGISTRATIONS)
+        one = isinstance(self.transforms, str | Path)
+        object.__setattr__(self, "transforms", (self.transforms,) if one else tuple(self.transforms))
+        if self.transforms and self.landmarks is not None:
+            msg = "transforms and landmarks both say where to set out from; give one of the two"
+            raise OptionError(msg)
+
+    def without_folders(self) -> RegistrationOptions:
+        """Return the same options with files by their names, for a record that may be shown to others."""
+        landmarks = None if self.landmarks is None else Path(self.landmarks).name
+        return replace(self, transforms=tuple(Path(path).name for path in self.transforms), landmarks=landmarks)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def in_frame(header: Dataset, frame: int, keyword: str, count: int) -> npt.NDArr
 
 def _normal(header: Dataset) -> npt.NDArray[np.float64]:
     axes = in_frame(header, 1, "ImageOrientationPatient", 6)
-    normal = np.zeros(3) if axes is None else np.cross(axes[:3], axes[3:])
+    normal = np.zeros(3) if axes is None else np.asarray(np.cross(axes[:3], axes[3:]), dtype=np.float64)
     length = float(np.linalg.norm(normal))
     return normal / length if length > 0 else normal
 

@@ -41,6 +41,10 @@ class Preset:
         body_level_mm: voxel spacing at which the body is sought.
         basin_mm: poses closer than this, on average over the head, are one optimum.
         tie: the fraction of mutual information by which a pose that moves the head farther must be better.
+        enough_overlap: every shift is searched if less than this fraction of the fixed head is covered.
+        shift_step_mm: distance between the shifts that are searched then.
+        turn_spacing_degrees: spacing of the rotations for which that is done.
+        largest_turn_degrees: the largest of them.
         smallest_overlap: the fraction of the fixed head that must lie inside the moving scan.
     """
 
@@ -53,6 +57,10 @@ class Preset:
     body_level_mm: float
     basin_mm: float
     tie: float
+    enough_overlap: float
+    shift_step_mm: float
+    turn_spacing_degrees: float
+    largest_turn_degrees: float
     smallest_overlap: float
 
 

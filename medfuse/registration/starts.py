@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from medfuse.geometry import Matrix, Points
 
 HEADER = "header"
+GIVEN = "given"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ def rotation(radians: Points) -> Matrix:
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     return np.asarray(about_z @ about_y @ about_x, dtype=np.float64)
+
+
+def turns(spacing_degrees: float, largest_degrees: float) -> list[Matrix]:
+    """List rotations about as far apart as asked, (3, 3) each, the identity among them.
+
+    Args:
+        spacing_degrees: edge of the body-centered lattice of rotation vectors.
+        largest_degrees: none turns farther than this.
+    """
+    reach = int(np.ceil(largest_degrees / spacing_degrees))
+    corners = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    vectors = np.concatenate([corners, corners + 0.5]) * spacing_degrees
+    vectors = vectors[np.linalg.norm(vectors, axis=1) <= largest_degrees]
+    return list(Rotation.from_rotvec(vectors, degrees=True).as_matrix())
 
 
 def about_centers(turn: Matrix, fixed_center: Points, moving_center: Points) -> Matrix:

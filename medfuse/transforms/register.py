@@ -49,7 +49,10 @@ def register_to_fixed(
     """
     fixed_values, moving_values = fixed.as_tensor()[0], moving.as_tensor()[0]
     fixed_affine, moving_affine = fixed.affine.numpy(), moving.affine.numpy()
-    found = register_rigid(fixed_values, fixed_affine, moving_values, moving_affine, options, progress)
+    same_frame = _same_frame(fixed, moving)
+    found = register_rigid(
+        fixed_values, fixed_affine, moving_values, moving_affine, options, progress, same_frame=same_frame
+    )
     shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
     resampled, inside = resample_to(moving_values, moving_affine, shape, fixed_affine, found.fixed_to_moving_ras)
     return Registered(
@@ -93,3 +96,9 @@ class RegisterToFixedd(Transform):  # type: ignore[misc]
             self.inside_key: registered.inside,
             self.transform_key: torch.from_numpy(registered.registration.fixed_to_moving_ras.copy()),
         }
+
+
+def _same_frame(fixed: MetaTensor, moving: MetaTensor) -> bool:
+    """Tell whether a scanner vouches that both volumes lie in one frame of reference."""
+    frames = [str(volume.meta.get("frame_of_reference_uid") or "") for volume in (fixed, moving)]
+    return frames[0] != "" and frames[0] == frames[1]

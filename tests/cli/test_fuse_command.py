@@ -106,7 +106,7 @@ def test_overwrite_replaces_an_earlier_result(patient: Path, tmp_path: Path) -> 
             ("--method", "magic"),
             "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast, max, average, laplacian",
         ),
-        (("--registration", "affine"), "registration is 'affine'; choose one of rigid, none"),
+        (("--registration", "affine"), "registration is 'affine'; choose one of rigid, verify, none"),
         (("--modality", "MR", "US"), "modality is 'US'; choose one of MR, CT, PT, NM"),
         (("--palette", "jet"), "palette is 'jet'; choose one of hot_iron, pet, hot_metal_blue, pet_20_step"),
         (("--device", "cuda:77"), "there is no device 'cuda:77' here; choose auto or one of cpu"),

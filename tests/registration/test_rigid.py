@@ -14,7 +14,7 @@ from medfuse.errors import OptionError, OverlapError, RegistrationError
 from medfuse.metrics.alignment import target_registration_error_mm
 from medfuse.options import RegistrationOptions
 from medfuse.phantom import Phantom, PhantomOptions, make_phantom
-from medfuse.registration import rigid
+from medfuse.registration import rigid, search
 from medfuse.registration.presets import load_preset
 from medfuse.registration.rigid import register_rigid
 from medfuse.registration.starts import HEADER, about_centers, rotation
@@ -99,7 +99,7 @@ def test_the_number_of_threads_changes_no_bit(
     found = []
     for threads in (1, 3):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        monkeypatch.setattr(rigid.os, "cpu_count", lambda threads=threads: threads)
+        monkeypatch.setattr(search.os, "cpu_count", lambda threads=threads: threads)
         result = register_rigid(*scan(patient, "MR_T1"), *scan(patient, "CT"), RIGID)
         found.append(result.fixed_to_moving_ras.tobytes())
     assert found[0] == found[1]
@@ -166,3 +166,46 @@ def test_progress_runs_to_its_end(patient: Phantom, hasty: None) -> None:
     register_rigid(*scan(patient, "MR_T1"), *scan(patient, "CT"), RIGID, listener)
     assert [done for done, _ in listener.seen] == list(range(1, 7))
     assert {total for _, total in listener.seen} == {6}
+
+
+def test_a_scan_of_half_the_head_is_found(patient: Phantom) -> None:
+    """The upper half alone: its center is no hint, so every shift has to be searched."""
+    points = patient.head_points_mm("MR_T1")
+    planted = moved((20.0, -15.0, 25.0), (-20.0, 10.0, 25.0), points.mean(axis=0))
+    volume, affine = scan(patient, "CT")
+    cut = volume.shape[2] // 2
+    shifted = np.eye(4)
+    shifted[2, 3] = cut
+    result = register_rigid(*scan(patient, "MR_T1"), volume[:, :, cut:].contiguous(), planted @ affine @ shifted, RIGID)
+    truth = planted @ patient.fixed_to_moving_ras("MR_T1", "CT")
+    assert target_registration_error_mm(result.fixed_to_moving_ras, truth, points).mean_mm < 3.0
+    assert result.starts_tried > 100
+
+
+def test_volumes_of_one_frame_stay_where_they_are(patient: Phantom) -> None:
+    true = patient.fixed_to_moving_ras("MR_T1", "PT")
+    volume, affine = scan(patient, "PT")
+    in_place = np.linalg.inv(true) @ affine
+    result = register_rigid(*scan(patient, "MR_T1"), volume, in_place, RIGID, same_frame=True)
+    assert np.array_equal(result.fixed_to_moving_ras, np.eye(4))
+    assert result.agreement_mm is not None
+
+
+def test_volumes_of_one_frame_move_if_the_patient_did(patient: Phantom) -> None:
+    points = patient.head_points_mm("MR_T1")
+    true = patient.fixed_to_moving_ras("MR_T1", "CT")
+    volume, affine = scan(patient, "CT")
+    shifted = moved((4.0, 0.0, 6.0), (8.0, -5.0, 3.0), points.mean(axis=0))
+    result = register_rigid(
+        *scan(patient, "MR_T1"), volume, shifted @ np.linalg.inv(true) @ affine, RIGID, same_frame=True
+    )
+    assert target_registration_error_mm(result.fixed_to_moving_ras, shifted, points).mean_mm < 1.0
+
+
+@pytest.mark.parametrize("method", ["verify", "none"])
+def test_a_given_transform_is_kept_as_it_is(patient: Phantom, method: str) -> None:
+    given = moved((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), np.zeros(3))
+    options = RegistrationOptions(method=method)
+    result = register_rigid(*scan(patient, "MR_T1"), *scan(patient, "CT"), options, start_ras=given)
+    assert np.array_equal(result.fixed_to_moving_ras, given)
+    assert result.best_start == "given"
