@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.inferers.device import memory_hint
-from medfuse.networks import DEFAULT_WEIGHTS, build, network_of
+from medfuse.networks import PHANTOM_WEIGHTS, SHIPPED_WEIGHTS, build, network_of
 from medfuse.networks.rules import RULES
 from medfuse.options import AUTO_METHOD
 
@@ -21,7 +21,7 @@ def resolve_method(name: str, weights: str | Path, device: torch.device) -> str:
     Args:
         name: a network, a trivial rule, or ``"auto"``: the network that a given weights file is for; with the shipped
             weights ``"cddfuse"`` on a GPU, and ``"cddfuse-fast"`` on a CPU.
-        weights: ``"default"`` or a path.
+        weights: ``"default"``, ``"phantom"`` or a path.
         device: where it will run.
 
     Raises:
@@ -29,9 +29,9 @@ def resolve_method(name: str, weights: str | Path, device: torch.device) -> str:
     """
     if name != AUTO_METHOD:
         return name
-    if weights != DEFAULT_WEIGHTS:
+    if str(weights) not in SHIPPED_WEIGHTS:
         return network_of(Path(weights))
-    return "cddfuse-fast" if device.type == "cpu" else "cddfuse"
+    return "cddfuse-fast" if device.type == "cpu" or str(weights) == PHANTOM_WEIGHTS else "cddfuse"
 
 
 def fusion_method(name: str, weights: str | Path, device: torch.device) -> Callable[[Tensor], Tensor]:

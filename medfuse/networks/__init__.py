@@ -5,16 +5,21 @@ from medfuse.networks.cddfuse_fast import CDDFuseFast, CDDFuseFastConfig
 from medfuse.networks.restormer import Restormer, RestormerConfig
 from medfuse.networks.weights import (
     DEFAULT_WEIGHTS,
+    PHANTOM_WEIGHTS,
+    SHIPPED_WEIGHTS,
     build,
     default_weights,
     network_of,
     read_provenance,
     read_weights,
     save_weights,
+    weights_path,
 )
 
 __all__ = [
     "DEFAULT_WEIGHTS",
+    "PHANTOM_WEIGHTS",
+    "SHIPPED_WEIGHTS",
     "CDDFuse",
     "CDDFuseConfig",
     "CDDFuseFast",
@@ -28,4 +33,5 @@ __all__ = [
     "read_provenance",
     "read_weights",
     "save_weights",
+    "weights_path",
 ]

@@ -38,6 +38,8 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Config]]] = {
     "restormer": (Restormer, RestormerConfig),
 }
 DEFAULT_WEIGHTS = "default"
+PHANTOM_WEIGHTS = "phantom"
+SHIPPED_WEIGHTS = {DEFAULT_WEIGHTS: "", PHANTOM_WEIGHTS: "-phantom"}  # the ending of the file's name
 
 _METADATA_KEY = "medfuse"
 _READING_ERRORS = (  # whatever torch's reader of checkpoints raises on a damaged one
@@ -62,9 +64,9 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
     Args:
         name: ``"cddfuse"`` or ``"cddfuse-fast"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)`` fuses, or
             ``"restormer"``.
-        weights: ``"default"`` for the weights shipped with medfuse, the path of a ``.safetensors`` file that
-            ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer), or None for
-            random weights.
+        weights: ``"default"`` or ``"phantom"`` for weights shipped with medfuse, the path of a ``.safetensors``
+            file that ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer),
+            or None for random weights.
         config: the numbers of the network; None takes those stored with the weights, else the published ones.
 
     Returns:
@@ -79,7 +81,7 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
         raise OptionError(msg)
     if weights is None:
         return _construct(name, config).eval()
-    path = default_weights(name) if weights == DEFAULT_WEIGHTS else Path(weights)
+    path = weights_path(name, weights)
     stored, state = read_weights(path, name)
     with torch.device("meta"):  # no memory is taken before the tensors of the file are known to fit
         network = _construct(name, config or stored)
@@ -87,6 +89,20 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
     network = network.to_empty(device="cpu")
     network.load_state_dict(state)
     return network.eval()
+
+
+def weights_path(name: str, weights: str | Path) -> Path:
+    """Return the weights file of a network: one that is shipped, by its name, or the path that was given.
+
+    Args:
+        name: the network.
+        weights: ``"default"``, ``"phantom"`` (learned from phantom slices alone), or a path.
+
+    Raises:
+        WeightsError: if none of that name are shipped for the network.
+    """
+    ending = SHIPPED_WEIGHTS.get(str(weights))
+    return Path(weights) if ending is None else default_weights(f"{name}{ending}")
 
 
 def default_weights(name: str) -> Path:

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from medfuse.networks import default_weights
+from medfuse.networks import weights_path
 from medfuse.networks.rules import RULES
-from medfuse.networks.weights import DEFAULT_WEIGHTS
 from medfuse.options import FusionOptions
 from medfuse.result import FusionResult
 
@@ -100,7 +99,7 @@ def describe_method(method: str, weights: str | Path) -> dict[str, Any]:
     """Name a method and, for a network, its weights file with the hash."""
     if method in RULES:
         return {"name": method}
-    path = default_weights(method) if weights == DEFAULT_WEIGHTS else Path(weights)
+    path = weights_path(method, weights)
     return {"name": method, "weights": path.name, "weights_sha256": file_hash(path)}
 
 

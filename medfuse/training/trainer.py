@@ -18,7 +18,7 @@ from monai.utils import set_determinism
 from medfuse.errors import OutputError
 from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.io.slice_sets import spread
-from medfuse.networks import DEFAULT_WEIGHTS, CDDFuse, CDDFuseFast, build, default_weights, read_provenance
+from medfuse.networks import CDDFuse, CDDFuseFast, build, read_provenance, weights_path
 from medfuse.progress import Progress, Silent
 from medfuse.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from medfuse.training.logs import opened_logs
@@ -145,7 +145,7 @@ def _started_from(job: _Job) -> Path | None:
     """Return the path of the weights to go on from."""
     if job.start_from is None:
         return None
-    return default_weights(job.options.architecture) if job.start_from == DEFAULT_WEIGHTS else Path(job.start_from)
+    return weights_path(job.options.architecture, job.start_from)
 
 
 def _network(options: TrainingOptions, start_from: Path | None, team: Team) -> CDDFuse | CDDFuseFast:

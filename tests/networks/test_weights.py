@@ -24,6 +24,7 @@ from medfuse.networks import (
     default_weights,
     read_provenance,
     save_weights,
+    weights_path,
 )
 from medfuse.networks.published import from_published, published_name
 from medfuse.networks.restormer_shapes import restormer_config_of
@@ -353,3 +354,16 @@ def test_tensors_that_make_no_restormer_are_refused(change: object, problem: str
     change(state)
     with pytest.raises(WeightsError, match=problem):
         restormer_config_of(state, "file")
+
+
+def test_weights_from_phantoms_alone_are_shipped_under_their_name() -> None:
+    path = weights_path("cddfuse-fast", "phantom")
+    assert path.name == "cddfuse-fast-phantom.safetensors"
+    images = torch.rand(1, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    by_phantoms, by_default = build("cddfuse-fast", "phantom")(images), build("cddfuse-fast")(images)
+    assert not torch.allclose(by_phantoms, by_default, atol=1e-3)
+
+
+def test_there_are_none_for_the_published_architecture() -> None:
+    with pytest.raises(WeightsError, match="no weights are shipped for 'cddfuse-phantom'"):
+        weights_path("cddfuse", "phantom")

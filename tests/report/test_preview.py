@@ -15,7 +15,8 @@ from PIL import Image
 from medfuse.geometry import Matrix, apply_affine
 from medfuse.options import FusionOptions, RegistrationOptions
 from medfuse.pipeline import fuse_volumes
-from medfuse.report.preview import canonical, canonical_spacing, checkerboard, plane_picture, write_preview
+from medfuse.report.planes import canonical, canonical_spacing, checkerboard, plane_picture
+from medfuse.report.preview import write_preview
 
 SHAPE_RAS = (11, 13, 15)
 MARKER_RAS = (8, 9, 12)  # to the patient's right, the front and the head of the middle
