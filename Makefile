@@ -67,7 +67,7 @@ $(INSTALLED): pyproject.toml
 	  { echo "could not create $(VENV); on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@echo "installing medfuse into $(VENV); PyTorch is large, the first time takes some minutes"
 	@$(PIP) "$(TORCH)"
-	@$(PIP) --editable ".[train,mlflow,dicom,test]"
+	@$(PIP) --editable ".[train,mlflow,dicom,baselines,test]"
 	@touch $@
 
 $(DOCS_INSTALLED): $(INSTALLED)

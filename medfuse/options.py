@@ -31,14 +31,13 @@ class RegistrationOptions:
     """How the moving volume is brought onto the fixed one.
 
     Attributes:
-        method: ``"rigid"`` searches six degrees of freedom; ``"verify"`` keeps the two affines and judges them;
-            ``"none"`` trusts them.
+        method: ``"rigid"`` searches six degrees of freedom; ``"verify"`` and ``"none"`` move nothing:
+            the affines, or the transforms given, are taken as they are.
         preset: name of a file section in ``configs/registration.json``.
         seed: seed of the sampled voxels; the same seed gives the same transform.
         transforms: files of transforms that take the place of the headers: ``.tfm``, ``.txt`` or DICOM. The first takes
             fixed points on, the next takes them from there, the last one ends at the moving volume.
         landmarks: CSV file of points seen in both volumes, in place of ``transforms``.
-        accept: fuse although the registration is judged to have failed.
     """
 
     method: str = "rigid"
@@ -46,7 +45,6 @@ class RegistrationOptions:
     seed: int = 0
     transforms: tuple[str | Path, ...] = ()
     landmarks: str | Path | None = None
-    accept: bool = False
 
     def __post_init__(self) -> None:
         check_choice("registration", self.method, REGISTRATIONS)

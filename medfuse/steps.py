@@ -5,7 +5,7 @@ Each takes what the steps before it made and the ``Run``, times itself, and note
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TypeAlias
@@ -87,6 +87,8 @@ def register_pair(pair: Pair, run: Run) -> Registered:
     """Step 2 of 8, register: the moving volume comes onto the fixed grid."""
     with run.step("register") as progress:
         registered = register_to_fixed(pair.fixed, pair.moving, run.options.registration, progress)
+    for note in registered.notes:
+        run.note(note)
     outside = 1.0 - float(registered.inside.float().mean())
     if outside > 0.0:
         run.note(f"{outside:.1%} of the fixed grid lies outside the moving scan; there the result is the fixed volume")
@@ -166,7 +168,8 @@ def report(pair: Pair, result: FusionResult, run: Run) -> None:
     with run.step("report"):
         if run.folder is not None:
             write_preview(result, run.options.palette, run.folder / "preview.png")
-    result.record = make_record(result, (pair.fixed, pair.moving), run.options, run.notes, run.seconds, run.device)
+    shown = replace(run.options, registration=run.options.registration.without_folders())
+    result.record = make_record(result, (pair.fixed, pair.moving), shown, run.notes, run.seconds, run.device)
     if run.folder is not None:
         write_record(result.record, run.folder)
 

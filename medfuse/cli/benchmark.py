@@ -64,6 +64,60 @@ def fusion(
     out.print(f"All tables are in {output / 'benchmark.md'}.", markup=False)
 
 
+@app.command()
+@guarded
+def registration(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV list of aligned pairs, or a folder with pairs.csv; else phantom heads.")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None, typer.Option("--pair", help="Repeat for each FIXED-MOVING, such as MR-CT.")
+    ] = None,
+    cells: Annotated[
+        list[str] | None, typer.Option("--cell", help="Repeat for each DEGREES,MM of planted motion.")
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Repeat for each: medfuse, textbook, elastix, ants; the first two by default."),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Planted transforms in each cell of each pair.")] = 50,
+    heads: Annotated[int, typer.Option(help="Phantom heads, if no DATA is given.")] = 5,
+    seed: Annotated[int, typer.Option(help="What is planted depends on it alone.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes that register.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads and processors of each process.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is an earlier result.")] = False,
+) -> None:
+    """Plant known rigid transforms and let methods find them: errors in mm over the head, tables and a plot."""
+    default = medfuse.evaluation.RegistrationBenchmarkOptions()
+    options = medfuse.evaluation.RegistrationBenchmarkOptions(
+        methods=tuple(methods or default.methods),
+        pairs=tuple(pairs or default.pairs),
+        cells=tuple(medfuse.evaluation.Cell.parse(cell) for cell in cells) if cells else default.cells,
+        trials=trials,
+        heads=heads,
+        seed=seed,
+        jobs=jobs,
+        threads=threads,
+        overwrite=overwrite,
+    )
+    with progress_bar() as progress:
+        result = medfuse.evaluation.benchmark_registration(data, output, options, progress)
+    for pair, by_cell in result["summary"].items():
+        out.print(_errors(pair, by_cell))
+    out.print(f"All tables are in {output / 'registration.md'}.", markup=False)
+
+
+def _errors(pair: str, cells: dict[str, dict[str, Any]]) -> Table:
+    columns = ("method", "median", "95 %", "success", "seconds")
+    table = Table(Column("up to", no_wrap=True), *columns, title=f"{pair}: mean error over the head, mm")
+    for cell, methods in cells.items():
+        for name, method in methods.items():
+            figures = [f"{method[key]:.2f}" for key in ("median_mm", "p95_mm")]
+            table.add_row(cell, name, *figures, f"{method['success']:.0%}", f"{method['seconds']:.1f}")
+    return table
+
+
 def _table(collection: str, judged: dict[str, dict[str, Any]]) -> Table:
     columns = ("wins", "yardstick", "VIF", "Qabf", "lost", "invented")
     title = f"{collection}: published wins over max, and the worst source as a ratio to max (invented: to laplacian)"

@@ -29,6 +29,8 @@ def fuse(
     modality: opt.Modality = (_AUTO, _AUTO),
     window: opt.Window = (_AUTO, _AUTO),
     registration: opt.Registration = "rigid",
+    transform: opt.Transforms = None,
+    landmarks: opt.Landmarks = None,
     method: opt.Method = AUTO_METHOD,
     weights: opt.Weights = "default",
     plane: opt.Plane = _AUTO,
@@ -53,7 +55,9 @@ def fuse(
         moving_modality=_given(modality[1]),
         fixed_window=window[0],
         moving_window=window[1],
-        registration=RegistrationOptions(method=registration, seed=seed),
+        registration=RegistrationOptions(
+            method=registration, seed=seed, transforms=tuple(transform or ()), landmarks=landmarks
+        ),
         plane=plane,
         method=method,
         weights=weights,

@@ -40,8 +40,20 @@ Window = Annotated[
 Registration = Annotated[
     str, typer.Option("--registration", "--register", help=f"How to register: {', '.join(REGISTRATIONS)}.")
 ]
+Transforms = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--transform",
+        help="Set out from this transform and not from the headers: .tfm, .txt or DICOM; repeat to chain several.",
+    ),
+]
+Landmarks = Annotated[
+    Path | None, typer.Option(help="Set out from points in this CSV: name,fixed_x,...,moving_x,..., RAS mm.")
+]
 Method = Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}, or auto.")]
-Weights = Annotated[str, typer.Option(help="Weights file of the network, or default.")]
+Weights = Annotated[
+    str, typer.Option(help="Weights of the network: default, phantom (learned from phantoms alone), or a file.")
+]
 Plane = Annotated[str, typer.Option(help=f"Plane of the slices: {', '.join(PLANES)}.")]
 Palette = Annotated[str, typer.Option(help="DICOM palette for PET and SPECT.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]

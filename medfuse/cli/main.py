@@ -15,8 +15,9 @@ from medfuse.cli.phantom import phantom
 from medfuse.cli.phantom_pairs import phantom_pairs
 from medfuse.cli.series import series
 from medfuse.cli.train import train
+from medfuse.cli.transform import transform
 
-COMMANDS = (fuse, series, listen, fuse_slices, evaluate, phantom, phantom_pairs, demo, train, info)
+COMMANDS = (fuse, series, transform, listen, fuse_slices, evaluate, phantom, phantom_pairs, demo, train, info)
 
 app = typer.Typer(
     name="medfuse",

@@ -1,4 +1,4 @@
-"""Evaluation: fused images scored by the two suites of measures, methods compared, and the tables of it.
+"""Evaluation: fused images scored, methods of fusion and of registration compared, and the tables of it.
 
 Names are loaded when first used, so that the command line can offer it without importing torch.
 """
@@ -13,13 +13,27 @@ if TYPE_CHECKING:
     from medfuse.evaluation.cases import FusedCase, read_cases
     from medfuse.evaluation.evaluate import evaluate_cases
     from medfuse.evaluation.options import BenchmarkOptions
+    from medfuse.evaluation.registration_benchmark import benchmark_registration
+    from medfuse.evaluation.registration_options import Cell, RegistrationBenchmarkOptions
 
-__all__ = ["BenchmarkOptions", "FusedCase", "benchmark_fusion", "evaluate_cases", "read_cases"]
+__all__ = [
+    "BenchmarkOptions",
+    "Cell",
+    "FusedCase",
+    "RegistrationBenchmarkOptions",
+    "benchmark_fusion",
+    "benchmark_registration",
+    "evaluate_cases",
+    "read_cases",
+]
 
 _HOME = {
     "BenchmarkOptions": "medfuse.evaluation.options",
+    "Cell": "medfuse.evaluation.registration_options",
     "FusedCase": "medfuse.evaluation.cases",
+    "RegistrationBenchmarkOptions": "medfuse.evaluation.registration_options",
     "benchmark_fusion": "medfuse.evaluation.benchmark",
+    "benchmark_registration": "medfuse.evaluation.registration_benchmark",
     "evaluate_cases": "medfuse.evaluation.evaluate",
     "read_cases": "medfuse.evaluation.cases",
 }

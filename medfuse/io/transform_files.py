@@ -14,9 +14,11 @@ from medfuse.io.checks import check_is_file, shown
 from medfuse.io.itk_formats import itk_name, last_line, quiet_itk
 from medfuse.io.output_folder import whole_file
 
+TRANSFORM_FILES = (".tfm", ".txt")
 _TEXT_HEADER = "# 4 x 4 matrix, RAS mm: takes points of the fixed volume to points of the moving volume\n"
 _TFM_MARK = b"#Insight Transform File V1"
 _AFFINE_PARAMETERS = 12
+_LAST_ROW_TO = 1e-9
 _LARGEST_FILE = 2**16
 _LARGEST_ENTRY = 1e6
 _SMALLEST_DETERMINANT = 1e-6
@@ -40,14 +42,37 @@ def write_transform(matrix_ras: Matrix, stem: str | os.PathLike[str]) -> tuple[P
         InputError: if the matrix is not an invertible affine transform.
         OutputError: if a file cannot be written.
     """
-    matrix = _checked(np.asarray(matrix_ras, dtype=np.float64), "the transform")
     base = Path(stem)
     tfm, text = base.with_name(f"{base.name}.tfm"), base.with_name(f"{base.name}.txt")
-    _write_tfm(matrix, tfm)
-    with whole_file(text, overwrite=True) as temporary:
-        rows = "".join(" ".join(repr(float(value)) for value in row) + "\n" for row in matrix)
-        temporary.write_text(_TEXT_HEADER + rows, encoding="utf-8")
+    for path in (tfm, text):
+        write_transform_file(matrix_ras, path, overwrite=True)
     return tfm, text
+
+
+def write_transform_file(matrix_ras: Matrix, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Write a transform as one file, in the form that its extension names; see ``write_transform``.
+
+    Args:
+        matrix_ras: (4, 4), takes points of the fixed volume to points of the moving one, RAS mm.
+        path: ends in ``.tfm`` or ``.txt``.
+        overwrite: replace the file if it exists.
+
+    Raises:
+        InputError: if the matrix is not an invertible affine transform.
+        OutputError: if the name has another extension, or the file cannot be written.
+    """
+    path = Path(path)
+    matrix = check_transform(np.asarray(matrix_ras, dtype=np.float64), "the transform")
+    kind = path.suffix
+    if kind not in TRANSFORM_FILES:
+        msg = f"{shown(path)}: a transform is written as .tfm or .txt; end the name in one of these"
+        raise OutputError(msg)
+    with whole_file(path, overwrite) as temporary:
+        if kind == ".tfm":
+            _write_tfm(matrix, temporary, shown(path))
+        else:
+            rows = "".join(" ".join(repr(float(value)) for value in row) + "\n" for row in matrix)
+            temporary.write_text(_TEXT_HEADER + rows, encoding="utf-8")
 
 
 def read_transform(path: str | os.PathLike[str]) -> Matrix:
@@ -66,42 +91,64 @@ def read_transform(path: str | os.PathLike[str]) -> Matrix:
     """
     path = Path(path)
     name = shown(path)
-    if path.suffix not in (".tfm", ".txt"):
-        msg = f"{name}: a transform file ends in .tfm or .txt; give one of these"
+    kind = path.suffix
+    if kind not in TRANSFORM_FILES:
+        msg = f"{name}: a transform file ends in .tfm or .txt, or is a DICOM registration object; give one of these"
         raise UnreadableFileError(msg)
     if check_is_file(path) > _LARGEST_FILE:
         msg = f"{name} is larger than {_LARGEST_FILE} bytes, too large for one linear transform; give another"
         raise UnreadableFileError(msg)
-    return _checked(_read_tfm(path, name) if path.suffix == ".tfm" else _read_text(path, name), name)
+    return check_transform(_read_tfm(path, name) if kind == ".tfm" else _read_text(path, name), name)
 
 
-def _checked(matrix: Matrix, name: str) -> Matrix:
-    """Refuse what is not an invertible affine transform of millimetres."""
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.array_equal(matrix[3], (0, 0, 0, 1)):
+def check_transform(matrix: Matrix, name: str) -> Matrix:
+    """Refuse what is not an invertible affine transform of millimetres.
+
+    Args:
+        matrix: of any shape.
+        name: what to call it in the message.
+
+    Returns:
+        The (4, 4) matrix, its last row exact.
+
+    Raises:
+        InputError: if it is not finite, does not end in 0 0 0 1, is singular, or moves points absurdly far.
+    """
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or np.abs(matrix[3] - (0, 0, 0, 1)).max() > _LAST_ROW_TO:
         msg = f"{name} is not a finite 4 x 4 matrix ending in 0 0 0 1; write it again"
         raise InputError(msg)
     if np.abs(matrix).max() > _LARGEST_ENTRY or abs(np.linalg.det(matrix[:3, :3])) < _SMALLEST_DETERMINANT:
         msg = f"{name} holds a matrix that cannot be inverted or moves points absurdly far; register again"
         raise InputError(msg)
-    return matrix
+    return _with_last_row(matrix)
 
 
-def _write_tfm(matrix_ras: Matrix, path: Path) -> None:
+def invert_transform(matrix: Matrix) -> Matrix:
+    """Return the inverse of a (4, 4) affine transform, its last row exact."""
+    return _with_last_row(np.asarray(np.linalg.inv(matrix), dtype=np.float64))
+
+
+def _with_last_row(matrix: Matrix) -> Matrix:
+    exact = np.array(matrix, dtype=np.float64)
+    exact[3] = (0.0, 0.0, 0.0, 1.0)
+    return exact
+
+
+def _write_tfm(matrix_ras: Matrix, path: Path, name: str) -> None:
     lps = world_transform_to_lps(matrix_ras)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(lps[:3, :3].ravel().tolist())
     transform.SetTranslation(lps[:3, 3].tolist())
-    with whole_file(path, overwrite=True) as temporary:
-        try:
-            with quiet_itk():
-                sitk.WriteTransform(transform, itk_name(temporary))
-            complete = np.array_equal(_linear(sitk.ReadTransform(itk_name(temporary)), shown(path)), lps)
-        except (RuntimeError, UnicodeError) as error:
-            msg = f"{shown(path)} was not written ({last_line(error)}); check free space and permissions"
-            raise OutputError(msg) from error
-        if not complete:
-            msg = f"{shown(path)} was not written completely; free some space or choose another disk"
-            raise OutputError(msg)
+    try:
+        with quiet_itk():
+            sitk.WriteTransform(transform, itk_name(path))
+        complete = np.array_equal(_linear(sitk.ReadTransform(itk_name(path)), name), lps)
+    except (RuntimeError, UnicodeError) as error:
+        msg = f"{name} was not written ({last_line(error)}); check free space and permissions"
+        raise OutputError(msg) from error
+    if not complete:
+        msg = f"{name} was not written completely; free some space or choose another disk"
+        raise OutputError(msg)
 
 
 def _read_tfm(path: Path, name: str) -> Matrix:

@@ -1,7 +1,8 @@
-"""``medfuse benchmark fusion``: options reach the library, and a short table is shown."""
+"""``medfuse benchmark``: options reach the library, and a short table is shown."""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -57,4 +58,38 @@ def test_what_cannot_be_benchmarked_is_refused(
 
 
 def test_without_a_name_help_is_shown() -> None:
-    assert "fusion" in run("benchmark").output
+    output = run("benchmark").output
+    assert "fusion" in output
+    assert "registration" in output
+
+
+TINY = ("--pair", "MR-NM", "--cell", "4,3", "--trials", "2", "--heads", "1", "--method", "textbook")
+
+
+def test_registrations_are_benchmarked_alike_by_any_number_of_processes(tmp_path: Path) -> None:
+    errors = []
+    for jobs in ("1", "2"):
+        result = run("benchmark", "registration", "-o", tmp_path / jobs, *TINY, "--jobs", jobs)
+        assert result.exit_code == 0, result.stderr
+        assert "MR-NM: mean error over the head" in result.stdout
+        with (tmp_path / jobs / "trials.csv").open(newline="") as file:
+            errors.append([(row["trial"], row["start_mm"], row["error_mm"]) for row in csv.DictReader(file)])
+    assert errors[0] == errors[1]
+    assert [trial for trial, _, _ in errors[0]] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--method", "flirt"), "method is 'flirt'; choose one of medfuse, textbook, elastix, ants"),
+        (("--cell", "30"), "cell is '30'; give DEGREES,MM"),
+        (("--pair", "MRCT"), "pair is 'MRCT'; give FIXED-MOVING"),
+        (("--trials", "0"), "trials is 0"),
+        (("none.csv",), "none.csv does not exist"),
+    ],
+)
+def test_registrations_that_cannot_be_benchmarked_are_refused(
+    tmp_path: Path, words: tuple[str, ...], reason: str
+) -> None:
+    assert reason in refusal("benchmark", "registration", "-o", tmp_path / "out", *words)
+    assert everything(tmp_path) == set()

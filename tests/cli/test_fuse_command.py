@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from medfuse.cli.main import app
 from medfuse.errors import OptionError
+from medfuse.io.transform_files import write_transform_file
 
 
 def test_two_files_become_a_result(patient: Path, tmp_path: Path) -> None:
@@ -29,11 +30,20 @@ def test_two_files_become_a_result(patient: Path, tmp_path: Path) -> None:
     assert all(line.startswith("note: ") for line in result.stderr.splitlines())
 
 
+def shifted(folder: Path, name: str, along_mm: float) -> Path:
+    """Write a transform that shifts along z."""
+    matrix = np.eye(4)
+    matrix[2, 3] = along_mm
+    write_transform_file(matrix, folder / name)
+    return folder / name
+
+
 def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
     options = [
         *("--modality", "mr", "NM", "--window", "full", "0,7.5", "--registration", "none", "--method", "average"),
         *("--plane", "coronal", "--palette", "pet", "--device", "cpu", "--slices-per-batch", "2", "--seed", "7"),
         *("--fixed", "2", "--moving", "NM", "--no-dicom", "--deidentify", "--repeatable-uids"),
+        *("--transform", shifted(tmp_path, "a.tfm", 1.5), "--transform", shifted(tmp_path, "b.txt", 2.0)),
     ]
     assert run("fuse", patient / "t1.nii.gz", patient / "pet.nii.gz", "-o", tmp_path / "out", *options).exit_code == 0
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
@@ -44,7 +54,10 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         "moving_modality": "NM",
         "fixed_window": "full",
         "moving_window": "0,7.5",
-        "registration": {"method": "none", "preset": "head", "seed": 7},
+        "registration": {
+            **{"method": "none", "preset": "head", "seed": 7},
+            **{"transforms": ["a.tfm", "b.txt"], "landmarks": None},
+        },
         "plane": "coronal",
         "method": "average",
         "weights": "default",
@@ -57,6 +70,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         "deidentify": True,
         "repeatable_uids": True,
     }
+    assert record["registration"]["fixed_to_moving_ras"][2] == [0.0, 0.0, 1.0, 3.5]
     assert record["windows"]["moving"] == {
         "lower": 0.0,
         "upper": 7.5,
@@ -86,6 +100,33 @@ def test_a_guess_is_said_aloud_in_one_line_each(patient: Path, tmp_path: Path) -
     ]
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert [f"note: {note}" for note in record["notes"]] == lines
+
+
+def test_landmarks_put_the_moving_volume_in_place_and_no_folder_is_told(patient: Path, tmp_path: Path) -> None:
+    rows = [
+        f"{name},{x},{y},{z},{x},{y},{z + 2}" for name, x, y, z in (("a", 0, 0, 0), ("b", 20, 0, 0), ("c", 0, 20, 5))
+    ]
+    (tmp_path / "jane").mkdir()
+    points = tmp_path / "jane" / "points.csv"
+    points.write_text("\n".join(["name,fixed_x,fixed_y,fixed_z,moving_x,moving_y,moving_z", *rows]))
+    command = ("fuse", patient / "t1.nii.gz", patient / "ct.nii.gz", "-o", tmp_path / "out", *QUICK)
+    result = run(*command, "--landmarks", points)
+    assert result.exit_code == 0
+    assert "note: 3 landmarks agree to 0.00 mm" in result.stderr
+    text = (tmp_path / "out" / "run.json").read_text(encoding="utf-8")
+    record = json.loads(text)
+    np.testing.assert_allclose(np.array(record["registration"]["fixed_to_moving_ras"])[:3, 3], (0, 0, 2), atol=1e-9)
+    assert record["options"]["registration"]["landmarks"] == "points.csv"
+    assert "jane" not in text
+
+
+def test_a_bad_transform_is_refused_in_one_line(patient: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("hello")
+    command = ("fuse", patient / "t1.nii.gz", patient / "ct.nii.gz", "-o", tmp_path / "out", *QUICK)
+    assert "bad.txt is not a text file" in refusal(*command, "--transform", tmp_path / "bad.txt")
+    both = ("--transform", tmp_path / "bad.txt", "--landmarks", tmp_path / "points.csv")
+    assert "give one of the two" in refusal(*command, *both)
+    assert everything(tmp_path) == {"bad.txt"}
 
 
 def test_overwrite_replaces_an_earlier_result(patient: Path, tmp_path: Path) -> None:

@@ -6,9 +6,15 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medfuse.errors import InputError, UnreadableFileError
+from medfuse.errors import InputError, OutputError, UnreadableFileError
 from medfuse.geometry import world_transform_to_lps
-from medfuse.io.transform_files import read_transform, write_transform
+from medfuse.io.transform_files import (
+    check_transform,
+    invert_transform,
+    read_transform,
+    write_transform,
+    write_transform_file,
+)
 
 TURN = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
 MATRIX = np.eye(4)
@@ -146,3 +152,33 @@ def test_missing_large_and_unknown_files(tmp_path):
     refused(tmp_path / "t.txt", UnreadableFileError, "large")
     (tmp_path / "t.mat").write_text("x")
     refused(tmp_path / "t.mat", UnreadableFileError, ".tfm or .txt")
+
+
+@pytest.mark.parametrize("ending", [".tfm", ".txt"])
+def test_one_file_in_the_form_that_its_name_says(tmp_path, ending):
+    path = tmp_path / f"one{ending}"
+    write_transform_file(MATRIX, path)
+    np.testing.assert_array_equal(read_transform(path), MATRIX)
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OutputError, match="exists"):
+        write_transform_file(np.eye(4), path)
+    np.testing.assert_array_equal(read_transform(path), MATRIX)
+    write_transform_file(np.eye(4), path, overwrite=True)
+    np.testing.assert_array_equal(read_transform(path), np.eye(4))
+
+
+def test_other_forms_are_not_written(tmp_path):
+    with pytest.raises(OutputError, match=r"written as .tfm or .txt"):
+        write_transform_file(MATRIX, tmp_path / "t.mat")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_row_is_exact_after_checks_and_inversion():
+    nearly = MATRIX.copy()
+    nearly[3] = (1e-12, -1e-12, 0, 1 + 1e-12)
+    for matrix in (check_transform(nearly, "t"), invert_transform(nearly)):
+        assert matrix[3].tolist() == [0, 0, 0, 1]
+    np.testing.assert_allclose(invert_transform(MATRIX) @ MATRIX, np.eye(4), atol=1e-12)
+    nearly[3, 0] = 1e-6
+    with pytest.raises(InputError, match="0 0 0 1"):
+        check_transform(nearly, "t")
