@@ -97,12 +97,7 @@ def register_rigid(
     listener = progress if progress is not None else Silent()
     scans = prepare(fixed, fixed_affine_ras, moving, moving_affine_ras, preset)
     search = Search(scans, preset, options.seed, listener)
-    if options.method in STILL:
-        found, tried = [search.score(-1, GIVEN if start_ras is not None else HEADER, given)], 1
-    elif start_ras is not None or same_frame:
-        found, tried = search.near(Start(GIVEN if start_ras is not None else HEADER, given)), 1
-    else:
-        found, tried = search.everywhere()
+    found, tried = _search(search, options, given, start_ras is not None, same_frame)
     result = _conclude(search, found, tried, _shape(moving), moving_affine_ras)
     lost = result.overlap_fraction < preset.smallest_overlap or result.similarity_end < _LEAST_SIMILARITY
     if lost and options.method not in STILL:
@@ -112,6 +107,18 @@ def register_rigid(
         )
         raise RegistrationError(msg)
     return result
+
+
+def _search(
+    search: Search, options: RegistrationOptions, start_ras: Matrix, given: bool, same_frame: bool
+) -> tuple[list[Pose], int]:
+    """Search as far as the options and the headers ask for; return the poses, choice first, and the starts tried."""
+    name = GIVEN if given else HEADER
+    if options.method in STILL:
+        return [search.score(-1, name, start_ras)], 1
+    if given or same_frame:
+        return search.near(Start(name, start_ras)), 1
+    return search.everywhere()
 
 
 def _conclude(
