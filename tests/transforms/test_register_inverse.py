@@ -78,6 +78,23 @@ def test_values_go_where_the_transform_says(turned: RegistrationOptions) -> None
     np.testing.assert_allclose(back.numpy()[0][within], expected[..., 0][within], atol=1e-3)
 
 
+def test_labels_go_where_the_transform_says(turned: RegistrationOptions) -> None:
+    """Every voxel its own label: each moving voxel takes that of the fixed voxel whose center is the nearest."""
+    data = pair()
+    done = RegisterToFixedd(options=turned)(data)
+    matrix = done["fixed_to_moving_ras"].numpy()
+    numbers = np.arange(1, data["fixed"].numel() + 1).reshape(data["fixed"].shape[1:])
+    way = WayBack.between(data["fixed"], data["moving"], matrix)
+    found = bring_back(MetaTensor(torch.from_numpy(numbers)[None], meta=data["fixed"].meta), way, "nearest")[0].numpy()
+    grid = np.stack(np.meshgrid(*[np.arange(count) for count in MOVING_SHAPE], indexing="ij"), axis=-1)
+    index = apply_affine(np.linalg.inv(OBLIQUE) @ np.linalg.inv(matrix) @ COARSE, grid.astype(np.float64))
+    clear = (np.abs(index - np.round(index)) < 0.4).all(axis=-1)
+    place = np.round(index).astype(int)
+    within = clear & ((place >= 0) & (place < numbers.shape)).all(axis=-1)
+    assert within.sum() > 100
+    assert np.array_equal(found[within], numbers[tuple(place[within].T)])
+
+
 def test_the_moving_volume_comes_back_to_its_own_grid_and_metadata(turned: RegistrationOptions) -> None:
     transform = pickle.loads(pickle.dumps(RegisterToFixedd(options=turned)))
     data = pair()
