@@ -1,4 +1,4 @@
-"""Step 2 of 8, register, the other way: what lies on the fixed grid onto the grid of the moving volume."""
+"""Step 2 of 8, register: the other way, from the fixed grid back onto the grid of the moving volume."""
 
 from __future__ import annotations
 
