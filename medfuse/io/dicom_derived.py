@@ -65,7 +65,6 @@ class DicomDescription:
         registration: the way of registering; ``"verify"`` and ``"none"`` keep the two affines.
         fixed_modality: MR, CT, PT or NM.
         moving_modality: the same for the moving volume.
-        verdict: what the judgement of the registration came to; empty if there was none.
     """
 
     method: str
@@ -73,7 +72,6 @@ class DicomDescription:
     registration: str
     fixed_modality: str
     moving_modality: str
-    verdict: str = ""
 
     @property
     def text(self) -> str:
@@ -81,7 +79,7 @@ class DicomDescription:
         aligned = "registered rigidly" if self.registration == "rigid" else "resampled by its own position"
         return (
             f"{self.fixed_modality} (fixed) and {self.moving_modality} (moving, {aligned}) fused by {self.method}, "
-            f"{MAKER} {self.version}{self.verdict and f'; {self.verdict}'}"
+            f"{MAKER} {self.version}"
         )
 
 
