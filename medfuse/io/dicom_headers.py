@@ -109,6 +109,12 @@ def value_of(header: Dataset, keyword: str | int) -> Any:
     return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
 
 
+def items_of(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none where it is absent or something else."""
+    value = value_of(header, keyword)
+    return list(value) if isinstance(value, pydicom.Sequence) else []
+
+
 def text_of(header: Dataset, keyword: str | int, longest: int = 256) -> str:
     """Return an element as text; empty if it is absent."""
     value = value_of(header, keyword)

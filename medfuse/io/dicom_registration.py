@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 
 from medfuse.errors import InputError, UnreadableFileError
 from medfuse.geometry import Matrix, world_transform_to_lps
 from medfuse.io.checks import check_is_file, shown
 from medfuse.io.dicom_derived import DISCLAIMER, Derivation, day_and_time, new_dataset, save
 from medfuse.io.dicom_elements import code, decimals, valid_text
-from medfuse.io.dicom_headers import numbers_of, read_header, value_of
+from medfuse.io.dicom_headers import items_of, numbers_of, read_header
 from medfuse.io.dicom_placing import add_frame_of_reference
 from medfuse.io.dicom_references import SourceSeries, add_common_references, reference
+from medfuse.io.transform_files import check_transform, invert_transform
 
 REGISTRATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.1"
 _IDENTITY = ("125021", "DCM", "Frame of Reference Identity")
@@ -25,8 +25,6 @@ _BY_CONTENT = ("125024", "DCM", "Image Content-based Alignment")
 _BY_EQUIPMENT = ("125023", "DCM", "Acquisition Equipment Alignment")
 _RIGID_TO = 1e-6
 _LARGEST_FILE = 2**24
-_LARGEST_ENTRY = 1e6
-_SMALLEST_DETERMINANT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,7 @@ def write_spatial_registration(run: Derivation, path: Path) -> Dataset:
     if run.moving is None:
         msg = "a registration object refers to both series, and the moving one is not from DICOM; leave it out"
         raise InputError(msg)
-    matrix = _inverse(_checked(run.fixed_to_moving_lps, "the transform"))
+    matrix = invert_transform(check_transform(run.fixed_to_moving_lps, "the transform"))
     dataset = new_dataset(run, REGISTRATION_CLASS, "registration", 1)
     dataset.Modality = "REG"
     dataset.SeriesDescription = "Registration (research use)"
@@ -133,19 +131,26 @@ def read_spatial_registration(path: str | os.PathLike[str]) -> SpatialRegistrati
         UnreadableFileError: if it is missing, too large, damaged, or another kind of object.
         InputError: if it holds anything but one linear transform between two series.
     """
-    path = Path(path)
-    name = shown(path)
+    return _parsed(registration_header(Path(path)), shown(path))
+
+
+def registration_header(path: Path) -> Dataset:
+    """Read a DICOM file that is no larger than a registration object can be.
+
+    Raises:
+        UnreadableFileError: if it is missing, too large, damaged, or not DICOM.
+    """
     if check_is_file(path) > _LARGEST_FILE:
-        msg = f"{name} is larger than {_LARGEST_FILE} bytes, too large for a registration object; give another"
+        msg = f"{shown(path)} is larger than {_LARGEST_FILE} bytes, too large for a registration object; give another"
         raise UnreadableFileError(msg)
-    return _parsed(read_header(path), name)
+    return read_header(path)
 
 
 def _parsed(dataset: Dataset, name: str) -> SpatialRegistration:
     if valid_text(dataset, "SOPClassUID") != REGISTRATION_CLASS:
         msg = f"{name} is no Spatial Registration object; give the registration.dcm of a run"
         raise UnreadableFileError(msg)
-    items = _items(dataset, "RegistrationSequence")
+    items = items_of(dataset, "RegistrationSequence")
     if len(items) != 2:
         msg = f"{name} registers {len(items)} sets of images; give an object with one fixed and one moving series"
         raise InputError(msg)
@@ -153,8 +158,8 @@ def _parsed(dataset: Dataset, name: str) -> SpatialRegistration:
     own = valid_text(dataset, "FrameOfReferenceUID")
     fixed = _fixed_item([valid_text(item, "FrameOfReferenceUID") for item in items], matrices, own, name)
     moving = 1 - fixed
-    to_moving = _inverse(matrices[moving]) @ matrices[fixed]
-    references = _items(items[moving], "ReferencedImageSequence")
+    to_moving = invert_transform(matrices[moving]) @ matrices[fixed]
+    references = items_of(items[moving], "ReferencedImageSequence")
     return SpatialRegistration(
         fixed_to_moving_ras=world_transform_to_lps(to_moving),
         kind=matrix_kind(to_moving),
@@ -175,36 +180,12 @@ def _fixed_item(frames: list[str], matrices: list[Matrix], own: str, name: str) 
     raise InputError(msg)
 
 
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """Return the items of a sequence; none where it is absent or something else."""
-    value = value_of(dataset, keyword)
-    return list(value) if isinstance(value, Sequence) else []
-
-
 def _matrix(item: Dataset, name: str) -> Matrix:
     """Return the one matrix of an item."""
-    registrations = _items(item, "MatrixRegistrationSequence")
-    steps = _items(registrations[0], "MatrixSequence") if len(registrations) == 1 else []
+    registrations = items_of(item, "MatrixRegistrationSequence")
+    steps = items_of(registrations[0], "MatrixSequence") if len(registrations) == 1 else []
     numbers = numbers_of(steps[0], "FrameOfReferenceTransformationMatrix", 16) if len(steps) == 1 else None
     if numbers is None:
         msg = f"{name} does not hold one matrix of 16 numbers for each series; write it again"
         raise InputError(msg)
-    return _checked(np.array(numbers).reshape(4, 4), name)
-
-
-def _inverse(matrix: Matrix) -> Matrix:
-    """Return the inverse of an affine transform, its last row exact."""
-    inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    inverse[3] = (0.0, 0.0, 0.0, 1.0)
-    return inverse
-
-
-def _checked(matrix: Matrix, name: str) -> Matrix:
-    """Refuse what is not an invertible affine transform of millimetres."""
-    if not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1), rtol=0, atol=1e-9):
-        msg = f"{name}: the matrix is not finite or does not end in 0 0 0 1; write it again"
-        raise InputError(msg)
-    if np.abs(matrix).max() > _LARGEST_ENTRY or abs(np.linalg.det(matrix[:3, :3])) < _SMALLEST_DETERMINANT:
-        msg = f"{name}: the matrix cannot be inverted or moves points absurdly far; register again"
-        raise InputError(msg)
-    return matrix
+    return check_transform(np.array(numbers).reshape(4, 4), name)

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
 
 from medfuse.errors import InputError, UnreadableFileError
 from medfuse.geometry import Matrix
-from medfuse.io.checks import check_is_file, shown
+from medfuse.io.checks import shown
 from medfuse.io.dicom_elements import valid_text
-from medfuse.io.dicom_headers import numbers_of, read_header, value_of
-from medfuse.io.dicom_registration import REGISTRATION_CLASS
+from medfuse.io.dicom_headers import items_of, numbers_of
+from medfuse.io.dicom_registration import REGISTRATION_CLASS, registration_header
 from medfuse.io.transform_files import check_transform
 
 _DEFORMABLE_CLASS = "1.2.840.10008.5.1.4.1.1.66.3"
-_LARGEST_FILE = 2**24
 _RIGID_TO = 1e-2  # some programs round the matrix to three decimals
 _SAME_TO = 1e-3
 
@@ -71,12 +69,9 @@ def read_registration(path: str | os.PathLike[str]) -> RegistrationObject:
     """
     path = Path(path)
     name = shown(path)
-    if check_is_file(path) > _LARGEST_FILE:
-        msg = f"{name} is larger than {_LARGEST_FILE} bytes, too large for a registration object; give another"
-        raise UnreadableFileError(msg)
-    dataset = read_header(path)
+    dataset = registration_header(path)
     _check_class(valid_text(dataset, "SOPClassUID"), name)
-    chains = [(item, _matrices(item, name)) for item in _items(dataset, "RegistrationSequence")]
+    chains = [(item, _matrices(item, name)) for item in items_of(dataset, "RegistrationSequence")]
     if not chains:
         msg = f"{name} registers nothing (no RegistrationSequence); export it again"
         raise InputError(msg)
@@ -97,7 +92,7 @@ def _check_class(uid: str, name: str) -> None:
 
 
 def _set(item: Dataset, to_common_lps: Matrix) -> RegisteredSet:
-    named = [valid_text(image, "ReferencedSOPInstanceUID") for image in _items(item, "ReferencedImageSequence")]
+    named = [valid_text(image, "ReferencedSOPInstanceUID") for image in items_of(item, "ReferencedImageSequence")]
     return RegisteredSet(valid_text(item, "FrameOfReferenceUID"), frozenset(filter(None, named)), to_common_lps)
 
 
@@ -108,8 +103,8 @@ def _is_common(one: RegisteredSet, frame_uid: str) -> bool:
 
 def _matrices(item: Dataset, name: str) -> list[Matrix]:
     """Return the matrices of a set in the order of their items."""
-    registrations = _items(item, "MatrixRegistrationSequence")
-    steps = _items(registrations[0], "MatrixSequence") if len(registrations) == 1 else []
+    registrations = items_of(item, "MatrixRegistrationSequence")
+    steps = items_of(registrations[0], "MatrixSequence") if len(registrations) == 1 else []
     if not steps:
         msg = f"{name} does not hold one registration with matrices for each set of images; export it again"
         raise InputError(msg)
@@ -138,9 +133,3 @@ def _applied_in_order(chain: Sequence[Matrix]) -> Matrix:
 
 def _order_matters(chain: Sequence[Matrix]) -> bool:
     return bool(np.abs(_applied_in_order(chain) - _applied_in_order(chain[::-1])).max() > _SAME_TO)
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """Return the items of a sequence; none where it is absent or something else."""
-    value = value_of(dataset, keyword)
-    return list(value) if isinstance(value, Items) else []
