@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -35,7 +36,7 @@ MOST_INFLATED_BYTES = 512 * 2**20
 # What pydicom raises on damaged bytes, as seen when random bytes are changed.
 DAMAGE: tuple[type[Exception], ...] = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError),
-    *(RecursionError, TypeError, ValueError, struct.error, zlib.error),
+    *(RecursionError, TypeError, ValueError, struct.error, zlib.error, BytesLengthException),
 )
 _LARGE_AND_NEEDED = (0x52009229, 0x52009230)  # shared and per-frame functional groups
 _PREAMBLE, _MARK = 128, b"DICM"

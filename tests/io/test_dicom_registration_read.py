@@ -6,7 +6,7 @@ import made_outputs as made
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_registrations import DEFORMABLE, FLIP, one_set, registration
 
@@ -188,6 +188,7 @@ def told_of(path):
 
 @settings(deadline=None, max_examples=60)
 @given(places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6))
+@example(places=[(0.134765625, 0)])
 def test_changed_bytes_give_one_clear_line_or_some_matrix(tmp_path_factory, places):
     path = registration(tmp_path_factory.mktemp("fuzz") / "r.dcm", [one_set([SAME], CT), one_set([A, B], MR)], CT)
     content = bytearray(path.read_bytes())
