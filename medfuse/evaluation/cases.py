@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from medfuse.errors import UnreadableFileError
-from medfuse.io.checks import check_is_file, shown
+from medfuse.evaluation.listed import check_named_once, read_list
 
 _COLUMNS = ("case", "first", "second", "fused")
 
@@ -46,21 +44,8 @@ def read_cases(path: Path) -> list[FusedCase]:
     Raises:
         UnreadableFileError: if it is missing, lacks a column or a value, lists nothing, or names a case twice.
     """
-    check_is_file(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        msg = f"{shown(path)} cannot be read as CSV ({error}); save it as comma-separated UTF-8 text"
-        raise UnreadableFileError(msg) from error
-    if not rows or not all(row.get(name) for row in rows for name in _COLUMNS):
-        msg = f"{shown(path)}: lists no cases, or leaves a value out; give each row {', '.join(_COLUMNS)} in columns"
-        raise UnreadableFileError(msg)
-    names = [row["case"] for row in rows]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        msg = f"{shown(path)}: case {twice!r} is listed twice; give each row a name of its own"
-        raise UnreadableFileError(msg)
+    rows = read_list(path, _COLUMNS, "cases")
+    check_named_once([row["case"] for row in rows], path)
     return [_case(row, path.parent) for row in rows]
 
 

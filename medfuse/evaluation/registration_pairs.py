@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medfuse.errors import OptionError, UnreadableFileError
+from medfuse.evaluation.listed import check_named_once, read_list
 from medfuse.evaluation.registration_options import modalities_of
-from medfuse.io.checks import check_is_file, shown
+from medfuse.io.checks import shown
 from medfuse.options import MODALITIES
 
 LIST_NAME = "pairs.csv"
@@ -62,22 +62,9 @@ def read_file_pairs(data: Path) -> list[FilePair]:
             modality that is none, or a file that does not exist.
     """
     path = data / LIST_NAME if data.is_dir() else data
-    check_is_file(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        msg = f"{shown(path)} cannot be read as CSV ({error}); save it as comma-separated UTF-8 text"
-        raise UnreadableFileError(msg) from error
-    if not rows or not all(row.get(name) for row in rows for name in _COLUMNS):
-        msg = f"{shown(path)}: lists no pairs, or leaves a value out; give each row {', '.join(_COLUMNS)} in columns"
-        raise UnreadableFileError(msg)
-    pairs = [_pair(row, path.parent) for row in rows]
-    names = [pair.case for pair in pairs]
+    pairs = [_pair(row, path.parent) for row in read_list(path, _COLUMNS, "pairs")]
+    check_named_once([pair.case for pair in pairs], path)
     for pair in pairs:
-        if names.count(pair.case) > 1:
-            msg = f"{shown(path)}: case {pair.case!r} is listed twice; give each row a name of its own"
-            raise UnreadableFileError(msg)
         for modality in (pair.fixed_modality, pair.moving_modality):
             if modality not in MODALITIES:
                 msg = f"{shown(path)}: modality {modality!r} is not one of {', '.join(MODALITIES)}; correct the list"
