@@ -27,6 +27,9 @@ class ShiftSearch:
         fixed: for each bin of the fixed scan, the spectrum of the points that fall into it.
         count: number of fixed points.
         center_mm: (3,) middle of the fixed points, about which the moving scan is turned.
+        moving_center_mm: (3,) middle of the moving scan.
+        places: (N,) cells of the lattice in which a turned moving scan may have a voxel.
+        offsets_mm: (N, 3) where these lie from the moving scan's middle.
         scene: the points and the moving scan.
     """
 
@@ -35,6 +38,9 @@ class ShiftSearch:
     fixed: Spectrum
     count: int
     center_mm: Points
+    moving_center_mm: Points
+    places: np.ndarray[Any, np.dtype[np.int64]]
+    offsets_mm: Points
     scene: Scene
 
 
@@ -50,7 +56,8 @@ def prepare_shifts(scene: Scene, step_mm: float) -> ShiftSearch:
     """
     center = np.asarray((scene.points_mm.min(axis=0) + scene.points_mm.max(axis=0)) / 2.0)
     half = np.ceil(np.abs(scene.points_mm - center).max(axis=0) / step_mm).astype(int)
-    moving_half = int(np.ceil(_radius_mm(scene) / step_mm))
+    moving_center, radius = _moving_sphere(scene)
+    moving_half = int(np.ceil(radius / step_mm))
     size = [fft.next_fast_len(int(2 * (extent + moving_half) + 1), real=True) for extent in half]
     shape = (size[0], size[1], size[2])
     cells = np.round((scene.points_mm - center) / step_mm).astype(np.int64) % np.asarray(shape)
@@ -59,7 +66,11 @@ def prepare_shifts(scene: Scene, step_mm: float) -> ShiftSearch:
     maps = np.zeros((_BINS, int(np.prod(shape))), np.float32)
     maps[bins, cell] = 1.0
     spectrum = fft.rfftn(maps.reshape(_BINS, *shape), axes=(1, 2, 3))
-    return ShiftSearch(step_mm, shape, np.conj(spectrum), len(cell), center, scene)
+    axes = [np.fft.fftfreq(count, 1.0 / count) * step_mm for count in shape]
+    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = np.flatnonzero((offsets**2).sum(axis=1) <= radius**2)
+    fixed = np.conj(spectrum)
+    return ShiftSearch(step_mm, shape, fixed, len(cell), center, moving_center, places, offsets[places], scene)
 
 
 def best_shift(search: ShiftSearch, turn: Matrix) -> Matrix:
@@ -87,24 +98,21 @@ def best_shift(search: ShiftSearch, turn: Matrix) -> Matrix:
     shift = np.where(place > size // 2, place - size, place) * search.step_mm
     matrix = np.eye(4)
     matrix[:3, :3] = turn
-    matrix[:3, 3] = _moving_center(search.scene) + turn @ (shift - search.center_mm)
+    matrix[:3, 3] = search.moving_center_mm + turn @ (shift - search.center_mm)
     return matrix
 
 
 def _moving_maps(search: ShiftSearch, turn: Matrix) -> Values:
     """Look the turned moving scan up on the lattice about its center; one map for each bin."""
-    scene, shape = search.scene, search.shape
-    axes = [np.fft.fftfreq(count, 1.0 / count) * search.step_mm for count in shape]
-    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    near = np.flatnonzero((offsets**2).sum(axis=1) <= _radius_mm(scene) ** 2)
-    indices = apply_affine(scene.world_to_moving, offsets[near] @ turn.T + _moving_center(scene))
+    scene = search.scene
+    indices = apply_affine(scene.world_to_moving, search.offsets_mm @ turn.T + search.moving_center_mm)
     ends = np.asarray(scene.moving.shape) - 1.0
     inside = ((indices >= -0.5) & (indices <= ends + 0.5)).all(axis=1)
     values = interpolate(scene.moving, np.clip(indices[inside], 0.0, ends))
     bins = np.minimum((values * _BINS / scene.bins).astype(np.int64), _BINS - 1)
-    maps = np.zeros((_BINS, offsets.shape[0]), np.float32)
-    maps[bins, near[inside]] = 1.0
-    return maps.reshape(_BINS, *shape)
+    maps = np.zeros((_BINS, int(np.prod(search.shape))), np.float32)
+    maps[bins, search.places[inside]] = 1.0
+    return maps.reshape(_BINS, *search.shape)
 
 
 def _score(joint: Values, count: int) -> Values:
@@ -128,13 +136,9 @@ def _sum_of_logs(counts: Values) -> Values:
     return total
 
 
-def _moving_center(scene: Scene) -> Points:
+def _moving_sphere(scene: Scene) -> tuple[Points, float]:
+    """Return the middle of the moving scan, (3,) in mm, and half its diagonal."""
+    to_world = np.asarray(np.linalg.inv(scene.world_to_moving), dtype=np.float64)
     middle = (np.asarray(scene.moving.shape) - 1.0) / 2.0
-    center: Points = apply_affine(np.asarray(np.linalg.inv(scene.world_to_moving)), middle[None])[0]
-    return center
-
-
-def _radius_mm(scene: Scene) -> float:
-    """Return half the diagonal of the moving scan."""
-    to_world = np.linalg.inv(scene.world_to_moving)[:3, :3]
-    return float(np.linalg.norm(np.abs(to_world) @ (np.asarray(scene.moving.shape) / 2.0)))
+    radius = float(np.linalg.norm(np.abs(to_world[:3, :3]) @ (np.asarray(scene.moving.shape) / 2.0)))
+    return apply_affine(to_world, middle[None])[0], radius
