@@ -18,6 +18,7 @@ from medfuse.io.dicom_headers import items_of, numbers_of, read_header
 from medfuse.io.dicom_placing import add_frame_of_reference
 from medfuse.io.dicom_references import SourceSeries, add_common_references, reference
 from medfuse.io.transform_files import check_transform, invert_transform
+from medfuse.options import STILL
 
 REGISTRATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.1"
 _IDENTITY = ("125021", "DCM", "Frame of Reference Identity")
@@ -89,7 +90,7 @@ def write_spatial_registration(run: Derivation, path: Path) -> Dataset:
 
 def _way(run: Derivation, matrix: Matrix) -> tuple[str, str, str]:
     """Say how the transform was found."""
-    if run.description.registration != "none":
+    if run.description.registration not in STILL:
         return _BY_CONTENT
     return _IDENTITY if np.array_equal(matrix, np.eye(4)) else _BY_EQUIPMENT
 

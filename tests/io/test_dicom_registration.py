@@ -96,6 +96,7 @@ def test_series_of_one_frame_are_told_apart_by_their_images(tmp_path):
         ("rigid", made.TURN, "Image Content-based Alignment"),
         ("none", made.TURN, "Acquisition Equipment Alignment"),
         ("none", np.eye(4), "Frame of Reference Identity"),
+        ("verify", np.eye(4), "Frame of Reference Identity"),
     ],
 )
 def test_how_the_transform_was_found(tmp_path, registration, transform, meaning):
