@@ -54,6 +54,11 @@ class RegistrationOptions:
             msg = "transforms and landmarks both say where to set out from; give one of the two"
             raise OptionError(msg)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the registration sets out from."""
+        return tuple(Path(path) for path in (*self.transforms, self.landmarks) if path is not None)
+
     def without_folders(self) -> RegistrationOptions:
         """Return the same options with files by their names, for a record that may be shown to others."""
         landmarks = None if self.landmarks is None else Path(self.landmarks).name

@@ -67,7 +67,7 @@ def started_run(options: FusionOptions, progress: Progress | None = None, inputs
     Args:
         options: what the user asked for.
         progress: who is told how far the work is.
-        inputs: the files that are read, which the output must not replace.
+        inputs: the volumes that are read; the output must not replace them, nor a file that the registration names.
 
     Raises:
         OptionError: if there is no such palette.
@@ -82,5 +82,6 @@ def started_run(options: FusionOptions, progress: Progress | None = None, inputs
     with ExitStack() as stack:
         folder = None
         if options.output is not None:
-            folder = stack.enter_context(whole_folder(options.output, options.overwrite, inputs=inputs))
+            kept = [*inputs, *options.registration.files]
+            folder = stack.enter_context(whole_folder(options.output, options.overwrite, inputs=kept))
         yield Run(options, device, network, folder, progress or Silent())

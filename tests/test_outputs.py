@@ -227,6 +227,15 @@ def test_an_input_inside_the_output_is_not_lost(patient: Path, tmp_path: Path) -
     assert names(output) == OUTPUTS
 
 
+def test_a_transform_inside_the_output_is_not_lost(patient: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    fuse_volumes(patient / "t1.nii.gz", patient / "ct.nii.gz", quick(output))
+    again = RegistrationOptions(method="none", transforms=(output / "fixed_to_moving.tfm",))
+    with pytest.raises(OutputError, match="which is to be replaced"):
+        fuse_volumes(patient / "t1.nii.gz", patient / "ct.nii.gz", quick(output, overwrite=True, registration=again))
+    assert names(output) == OUTPUTS
+
+
 def test_nothing_is_written_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = fuse_volumes(made(cloud(), "MR"), made(cloud(1), "CT"), replace(quick(tmp_path), output=None))
