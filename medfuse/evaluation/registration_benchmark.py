@@ -124,7 +124,8 @@ def _hash(data: Path | None) -> str | None:
 
 def _described(subjects: Mapping[str, Sequence[Subject]], data: Path | None) -> str:
     number = len({subject.case for those in subjects.values() for subject in those})
-    return f"{number} {'phantom heads' if data is None else 'listed pairs'}"
+    kind = "phantom head" if data is None else "listed pair"
+    return f"{number} {kind}{'' if number == 1 else 's'}"
 
 
 def _record(data: Path | None, options: RegistrationBenchmarkOptions, rows: Sequence[TrialRow]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Task:
 def workers(jobs: int, threads: int) -> Iterator[Mapper]:
     """Give something that maps like ``map``, in processes that have so many threads and processors each."""
     context = get_context("spawn")  # a fork would take the locks of torch's threads with it
-    places = context.Value("i", 0)
+    places = context.Value("i", os.getpid())  # lest two comparisons at once share their first processor
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(places, threads))
     try:
         yield pool.map

@@ -77,7 +77,7 @@ def rows_of_two() -> list[TrialRow]:
 
 def test_tables_show_the_best_and_say_how() -> None:
     rows = rows_of_two()
-    result = {"summary": summarize_trials(rows), "subjects": "1 phantom heads", "seed": 0, "threads": 1}
+    result = {"summary": summarize_trials(rows), "subjects": "1 phantom head", "seed": 0, "threads": 1}
     text = registration_markdown(result)
     lines = [line for line in text.splitlines() if line.startswith("| 30°, 30 mm")]
     assert lines[0].startswith("| 30°, 30 mm | `medfuse` | 3 | **0.50** | 0.60 | 100% (44% to 100%) | 0 |")
