@@ -69,6 +69,15 @@ def center_mm(affine_ras: Matrix, shape: tuple[int, int, int]) -> npt.NDArray[np
     return apply_affine(affine_ras, (np.asarray(shape, dtype=np.float64) - 1.0) / 2.0)
 
 
+def same_view(affine_ras: Matrix, shape: tuple[int, int, int], wanted_mm: float) -> tuple[Matrix, tuple[int, int, int]]:
+    """Lay a grid of about the spacing wanted, in mm, over the field of view of another, edge to edge."""
+    counts = np.maximum(np.round(np.asarray(shape) * spacing_mm(affine_ras) / wanted_mm), 2).astype(int)
+    steps = np.asarray(shape) / counts  # in voxels of the other grid
+    to_other = np.diag([*steps, 1.0])
+    to_other[:3, 3] = (steps - 1.0) / 2.0
+    return affine_ras @ to_other, (int(counts[0]), int(counts[1]), int(counts[2]))
+
+
 def same_grid(affine_a: Matrix, shape_a: tuple[int, ...], affine_b: Matrix, shape_b: tuple[int, ...]) -> bool:
     """Tell whether two grids place every voxel within a thousandth of a voxel of each other."""
     if tuple(shape_a) != tuple(shape_b):

@@ -11,8 +11,9 @@ MODALITIES = ("MR", "CT", "PT", "NM")
 PLANES = ("auto", "axial", "coronal", "sagittal")
 METHODS = ("cddfuse", "cddfuse-fast", "max", "average", "laplacian")
 AUTO_METHOD = "auto"
-STILL = ("verify", "none")
-REGISTRATIONS = ("rigid", *STILL)
+NOT_JUDGED = "none"
+STILL = ("verify", NOT_JUDGED)
+REGISTRATIONS = ("rigid", "affine", "deformable", *STILL)
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -31,13 +32,15 @@ class RegistrationOptions:
     """How the moving volume is brought onto the fixed one.
 
     Attributes:
-        method: ``"rigid"`` searches six degrees of freedom; ``"verify"`` and ``"none"`` move nothing:
-            the affines, or the transforms given, are taken as they are.
+        method: ``"rigid"`` searches six degrees of freedom; ``"affine"`` adds scale and shear to it, ``"deformable"``
+            a smooth deformation to that. ``"verify"`` and ``"none"`` move nothing: the affines, or the transforms
+            given, are taken as they are. Only ``"none"`` is not judged.
         preset: name of a file section in ``configs/registration.json``.
         seed: seed of the sampled voxels; the same seed gives the same transform.
         transforms: files of transforms that take the place of the headers: ``.tfm``, ``.txt`` or DICOM. The first takes
             fixed points on, the next takes them from there, the last one ends at the moving volume.
         landmarks: CSV file of points seen in both volumes, in place of ``transforms``.
+        accept: go on with a registration that is judged wrong.
     """
 
     method: str = "rigid"
@@ -45,6 +48,7 @@ class RegistrationOptions:
     seed: int = 0
     transforms: tuple[str | Path, ...] = ()
     landmarks: str | Path | None = None
+    accept: bool = False
 
     def __post_init__(self) -> None:
         check_choice("registration", self.method, REGISTRATIONS)

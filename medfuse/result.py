@@ -7,7 +7,7 @@ from typing import Any
 
 from monai.data import MetaTensor
 
-from medfuse.registration.rigid import RigidRegistration
+from medfuse.registration.register import Registration
 from medfuse.transforms.windows import IntensityWindow
 
 
@@ -24,7 +24,7 @@ class FusionResult:
         moving_normalized: (1, X, Y, Z) in [0, 1], as the network saw it.
         fixed_window: the values of the fixed volume that became 0 and 1.
         moving_window: the same for the moving volume.
-        registration: the transform and the figures that speak for or against it.
+        registration: the transform, and the verdict on it.
         spatial_dim: the axis that slices were stacked along.
         color: (3, X, Y, Z) uint8 for PET and SPECT, else None.
         record: what ``run.json`` holds.
@@ -38,7 +38,7 @@ class FusionResult:
     moving_normalized: MetaTensor
     fixed_window: IntensityWindow
     moving_window: IntensityWindow
-    registration: RigidRegistration
+    registration: Registration
     spatial_dim: int
     color: MetaTensor | None = None
     record: dict[str, Any] = field(default_factory=dict)

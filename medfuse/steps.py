@@ -13,19 +13,24 @@ from typing import TypeAlias
 from monai.data import MetaTensor
 from torch import Tensor
 
-from medfuse.errors import OptionError
+from medfuse.errors import OptionError, RegistrationError
 from medfuse.geometry import spacing_mm
 from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
 from medfuse.inferers.slicewise import fuse_slices
 from medfuse.io.dicom_derived import DicomDescription
 from medfuse.io.dicom_input import is_dicom
 from medfuse.io.dicom_write import DicomSources, DicomVolumes, DicomWriteOptions, write_dicom_outputs
+from medfuse.io.displacement_files import write_displacement
+from medfuse.io.nifti import DESCRIPTION_KEY
 from medfuse.io.transform_files import write_transform
 from medfuse.io.volume_files import write_color_volume, write_volume
 from medfuse.options import FusionOptions
 from medfuse.progress import Progress
+from medfuse.registration.findings import PASS
+from medfuse.registration.register import Registration
 from medfuse.report.preview import write_preview
 from medfuse.report.record import make_record, write_record
+from medfuse.report.registration_picture import refusal_picture, write_registration_picture
 from medfuse.result import FusionResult
 from medfuse.run import Run
 from medfuse.transforms.colorize import EMISSION, colorize
@@ -39,6 +44,7 @@ from medfuse.transforms.windows import IntensityWindow, check_window
 
 Source: TypeAlias = str | Path | MetaTensor
 
+_WAYS_ON = "give other volumes, --transform or --landmarks, or go on with --accept-registration"
 _COARSE_IN_PLANE = 3.0  # in-plane spacings that differ by more make the network see a stretched head
 
 
@@ -89,6 +95,7 @@ def register_pair(pair: Pair, run: Run) -> Registered:
         registered = register_to_fixed(pair.fixed, pair.moving, run.options.registration, progress)
     for note in registered.notes:
         run.note(note)
+    _heed_verdict(pair, registered, run)
     outside = 1.0 - float(registered.inside.float().mean())
     if outside > 0.0:
         run.note(f"{outside:.1%} of the fixed grid lies outside the moving scan; there the result is the fixed volume")
@@ -134,7 +141,8 @@ def assemble(
         joined = join_slices(fused_slices, slices.spatial_dim)
         inside = registered.inside.as_tensor()
         values = keep_fixed_outside(joined, normalized.fixed.as_tensor(), inside)
-        fused = on_grid_of(pair.fixed, values, {"units": NORMALIZED})
+        meanings = {"units": NORMALIZED, DESCRIPTION_KEY: registered.registration.in_words}
+        fused = on_grid_of(pair.fixed, values, meanings)
     return FusionResult(
         fused=fused,
         fixed=pair.fixed,
@@ -158,7 +166,7 @@ def write_outputs(result: FusionResult, run: Run) -> None:
         _write_dicom(result, run)
         write_volume(result.fused, run.folder / "fused.nii.gz")
         write_volume(result.moving_registered, run.folder / "moving_registered.nii.gz")
-        write_transform(result.registration.fixed_to_moving_ras, run.folder / "fixed_to_moving")
+        _write_transforms(result.registration, run.folder)
         if result.color is not None:
             write_color_volume(result.color, run.folder / "fused_color.nii.gz")
 
@@ -213,12 +221,49 @@ def _write_dicom(result: FusionResult, run: Run) -> None:
             registration=run.options.registration.method,
             fixed_modality=result.modalities[0],
             moving_modality=result.modalities[1],
+            verdict=result.registration.in_words,
+            failed=result.registration.failed,
         ),
         DicomWriteOptions(deterministic=run.options.repeatable_uids, deidentify=run.options.deidentify),
         run.folder,
     )
     for note in written.notes:
         run.note(note)
+
+
+def _write_transforms(registration: Registration, folder: Path) -> None:
+    """Write the linear transform, and what a deformation adds to it."""
+    write_transform(registration.fixed_to_moving_ras, folder / "fixed_to_moving")
+    if registration.displacement is not None:
+        added = registration.displacement
+        for name in ("displacement.nii.gz", "fixed_to_moving.h5"):
+            write_displacement(added.values_mm, added.affine_ras, registration.fixed_to_moving_ras, folder / name)
+
+
+def _heed_verdict(pair: Pair, registered: Registered, run: Run) -> None:
+    """Say what speaks against a registration; stop if it is judged wrong, unless the user accepts it.
+
+    Raises:
+        RegistrationError: after drawing what was refused beside where the output would be.
+    """
+    verdict = registered.registration.verdict
+    if verdict is None or verdict.grade == PASS:
+        return
+    if not registered.registration.failed:
+        for reason in verdict.reasons:
+            run.note(f"the registration is doubtful: {reason}")
+        return
+    if run.options.registration.accept:
+        for reason in verdict.reasons:
+            run.note(f"the registration is judged wrong and was accepted: {reason}")
+        return
+    look = ""
+    if run.options.output is not None:
+        picture = refusal_picture(Path(run.options.output))
+        write_registration_picture(pair.fixed, registered.moving, verdict.reasons, picture)
+        look = f"look at {picture.name} beside the output; "
+    msg = f"{registered.registration.refusal}; {look}{_WAYS_ON}"
+    raise RegistrationError(msg)
 
 
 def _limits(window: IntensityWindow) -> tuple[float, float]:
@@ -229,5 +274,6 @@ def _color(fused: MetaTensor, normalized: Normalized, palette: str) -> MetaTenso
     """Color the fused volume if one of the two is an emission scan."""
     for volume in (normalized.moving, normalized.fixed):
         if volume.meta["modality"] in EMISSION:
-            return on_grid_of(fused, colorize(fused.as_tensor(), volume.as_tensor(), palette), {"units": "RGB"})
+            meanings = {"units": "RGB", DESCRIPTION_KEY: fused.meta[DESCRIPTION_KEY]}
+            return on_grid_of(fused, colorize(fused.as_tensor(), volume.as_tensor(), palette), meanings)
     return None

@@ -41,5 +41,6 @@ def demo(
     out.print(f"The patient: {', '.join(made.volumes)}, each moved by a known transform, in {patient}.", markup=False)
     out.print(f"Between MR and {moving} the head had moved by {known.mean_mm:.1f} mm, on average over the head.")
     out.print(f"Registration leaves an error of {left.mean_mm:.2f} mm, and {left.max_mm:.2f} mm at most.")
+    out.print(f"Without knowing it, the verdict was: {result.registration.in_words}.")
     out.print(f"Fused by {result.record['method']['name']} in {seconds:.0f} s. Not a medical device.")
     out.print(f"Open {folder / 'preview.png'}", markup=False)

@@ -31,6 +31,7 @@ def fuse(
     registration: opt.Registration = "rigid",
     transform: opt.Transforms = None,
     landmarks: opt.Landmarks = None,
+    accept_registration: opt.AcceptRegistration = False,
     method: opt.Method = AUTO_METHOD,
     weights: opt.Weights = "default",
     plane: opt.Plane = _AUTO,
@@ -48,6 +49,7 @@ def fuse(
     overwrite: opt.Overwrite = False,
 ) -> None:
     """Register MOVING to FIXED, fuse the two, and write the result with a report."""
+    files = tuple(transform or ())
     options = FusionOptions(
         output=output,
         overwrite=overwrite,
@@ -55,9 +57,7 @@ def fuse(
         moving_modality=_given(modality[1]),
         fixed_window=window[0],
         moving_window=window[1],
-        registration=RegistrationOptions(
-            method=registration, seed=seed, transforms=tuple(transform or ()), landmarks=landmarks
-        ),
+        registration=RegistrationOptions(registration, "head", seed, files, landmarks, accept_registration),
         plane=plane,
         method=method,
         weights=weights,
@@ -85,6 +85,8 @@ def _say(result: FusionResult, output: Path, stored: int | None) -> None:
     fixed_modality, moving_modality = result.modalities
     seconds = sum(result.record["seconds"].values())
     out.print(f"Fused {fixed_modality} with {moving_modality} by {result.record['method']['name']} in {seconds:.1f} s.")
+    words = result.registration.in_words
+    out.print(f"{words[0].upper()}{words[1:]}.")
     out.print(f"Look at {output / 'preview.png'}; the volume is {output / 'fused.nii.gz'}.", markup=False)
     if stored is not None:
         out.print(f"Stored {stored} DICOM objects in the archive.")

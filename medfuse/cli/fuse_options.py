@@ -58,6 +58,9 @@ Plane = Annotated[str, typer.Option(help=f"Plane of the slices: {', '.join(PLANE
 Palette = Annotated[str, typer.Option(help="DICOM palette for PET and SPECT.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 SlicesPerBatch = Annotated[int, typer.Option(help="Slices that go through the network at once.")]
+AcceptRegistration = Annotated[
+    bool, typer.Option("--accept-registration", help="Fuse even if the registration is judged wrong.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of the registration's samples.")]
 WriteDicom = Annotated[bool, typer.Option(help="Write DICOM too, if FIXED is DICOM.")]
 Deidentify = Annotated[bool, typer.Option("--deidentify", help="Leave the patient out of the DICOM written.")]

@@ -59,7 +59,7 @@ def write_blending(run: Derivation, under: Sequence[Dataset], over: Sequence[Dat
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     finish(dataset, run, "blending")
-    dataset.SeriesDescription = "Adjustable fusion (research use)"
+    dataset.SeriesDescription = f"Adjustable fusion ({run.description.use})"
     dataset.PresentationCreationDate, dataset.PresentationCreationTime = day_and_time(run)
     dataset.FrameOfReferenceUID = run.frame_uid
     # dciodvfy takes an object that refers to images inside AdvancedBlendingSequence only for one that refers to none.

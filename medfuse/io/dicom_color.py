@@ -77,7 +77,7 @@ def _complete(dataset: Dataset, run: Derivation, affine: Matrix, shape: tuple[in
     """Add what the images of a run share, and where this one lies."""
     finish(dataset, run, "color")
     told = run.description
-    dataset.SeriesDescription = f"Fused {told.fixed_modality} + {told.moving_modality} color (research use)"
+    dataset.SeriesDescription = f"Fused {told.fixed_modality} + {told.moving_modality} color ({told.use})"
     dataset.DerivationDescription = f"{told.text}, colored by the moving volume. {DISCLAIMER}"
     dataset.DerivationCodeSequence = [code(*_COLORED)]
     dataset.ConversionType = "WSD"

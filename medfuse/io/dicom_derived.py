@@ -52,6 +52,13 @@ _NOT_TOLD = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName"),
 )
+_ALIGNED = {
+    "rigid": "registered rigidly",
+    "affine": "registered affinely",
+    "deformable": "registered with deformation",
+    "verify": "resampled by its own position",
+    "none": "resampled by its own position",
+}
 _EQUIPMENT = ("ManufacturerModelName", "DeviceSerialNumber", "StationName", "InstitutionName", "SoftwareVersions")
 
 
@@ -65,6 +72,8 @@ class DicomDescription:
         registration: the way of registering; ``"verify"`` and ``"none"`` keep the two affines.
         fixed_modality: MR, CT, PT or NM.
         moving_modality: the same for the moving volume.
+        verdict: what the judgement of the registration came to, in words.
+        failed: whether the registration was judged wrong, and used all the same.
     """
 
     method: str
@@ -72,15 +81,21 @@ class DicomDescription:
     registration: str
     fixed_modality: str
     moving_modality: str
+    verdict: str = "registration not judged"
+    failed: bool = False
 
     @property
     def text(self) -> str:
         """Say in a sentence what the fused volume is."""
-        aligned = "registered rigidly" if self.registration == "rigid" else "resampled by its own position"
         return (
-            f"{self.fixed_modality} (fixed) and {self.moving_modality} (moving, {aligned}) fused by {self.method}, "
-            f"{MAKER} {self.version}"
+            f"{self.fixed_modality} (fixed) and {self.moving_modality} (moving, {_ALIGNED[self.registration]}) "
+            f"fused by {self.method}, {MAKER} {self.version}; {self.verdict}"
         )
+
+    @property
+    def use(self) -> str:
+        """Say in a series' name what it is for, and whether it must not be believed."""
+        return "research use; REGISTRATION FAIL" if self.failed else "research use"
 
 
 @dataclass(frozen=True, eq=False)

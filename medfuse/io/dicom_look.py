@@ -85,13 +85,13 @@ def describe(dataset: Dataset, run: Derivation, purpose: str) -> None:
     told = run.description
     dataset.ContentDate, dataset.ContentTime = day_and_time(run)
     if purpose == "moving":
-        dataset.SeriesDescription = f"{told.moving_modality} on {told.fixed_modality} grid (research use)"
+        dataset.SeriesDescription = f"{told.moving_modality} on {told.fixed_modality} grid ({told.use})"
         dataset.DerivationDescription = (
-            f"{told.moving_modality} resampled onto the grid of the fixed series. {DISCLAIMER}"
+            f"{told.moving_modality} resampled onto the grid of the fixed series; {told.verdict}. {DISCLAIMER}"
         )
         dataset.DerivationCodeSequence = [code(*_RESAMPLING)]
         return
-    dataset.SeriesDescription = f"Fused {told.fixed_modality} + {told.moving_modality} (research use)"
+    dataset.SeriesDescription = f"Fused {told.fixed_modality} + {told.moving_modality} ({told.use})"
     dataset.DerivationDescription = f"{told.text}. {_SHADES}. {DISCLAIMER}"
     dataset.DerivationCodeSequence = [code(*_RESAMPLING), code(*_CODES.get(told.method, _FUSION))]
 

@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from medfuse.errors import InputError
 from medfuse.geometry import Matrix, ras_to_lps, spacing_mm
+from medfuse.io.dicom_uids import IMPLEMENTATION_UID
 
 _CLASSES = {
     "CT": CTImageStorage,
@@ -184,10 +185,13 @@ def _nuclear(slices: list[npt.NDArray[np.float64]], affine: Matrix, series: Orig
 def _common(modality: str, series: OriginalSeries, k: int) -> FileDataset:
     """Return what every object of the series says."""
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # filled in on writing
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = _CLASSES[modality]
     meta.MediaStorageSOPInstanceUID = made_uid(series.study, series.description, str(k))
-    header = FileDataset(None, Dataset(), file_meta=meta, preamble=b"\0" * 128)
+    header = FileDataset(None, Dataset(), file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=False)
     header.SpecificCharacterSet = "ISO_IR 192"
     header.SOPClassUID, header.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     header.ImageType = ["ORIGINAL", "PRIMARY", *_IMAGE_TYPE.get(modality, ())]
@@ -237,5 +241,5 @@ def _decimals(numbers: Iterable[float]) -> list[str]:
 
 
 def _save(header: FileDataset, path: Path) -> Path:
-    header.save_as(path, enforce_file_format=True)
+    header.save_as(path)
     return path

@@ -123,7 +123,7 @@ def _group(place: Dataset, **macros: tuple[str, ...]) -> Dataset:
 def _complete(dataset: Dataset, run: Derivation, name: str) -> None:
     """Add what the objects of a run share, and replace what would differ from run to run."""
     finish(dataset, run, "maps")
-    dataset.SeriesDescription = "Maps of the fused volume (research use)"
+    dataset.SeriesDescription = f"Maps of the fused volume ({run.description.use})"
     dataset.DerivationDescription = f"Map {name}. {run.description.text}. {DISCLAIMER}"
     dataset.ContentDate, dataset.ContentTime = day_and_time(run)
     organization = run.uids.new("maps", name, "dimensions")

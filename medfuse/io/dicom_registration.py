@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from medfuse.errors import InputError, UnreadableFileError
 from medfuse.geometry import Matrix, world_transform_to_lps
 from medfuse.io.checks import check_is_file, shown
-from medfuse.io.dicom_derived import DISCLAIMER, Derivation, day_and_time, new_dataset, save
+from medfuse.io.dicom_derived import Derivation, day_and_time, new_dataset, save
 from medfuse.io.dicom_elements import code, decimals, valid_text
 from medfuse.io.dicom_headers import items_of, numbers_of, read_header
 from medfuse.io.dicom_placing import add_frame_of_reference
@@ -71,10 +71,10 @@ def write_spatial_registration(run: Derivation, path: Path) -> Dataset:
     matrix = invert_transform(check_transform(run.fixed_to_moving_lps, "the transform"))
     dataset = new_dataset(run, REGISTRATION_CLASS, "registration", 1)
     dataset.Modality = "REG"
-    dataset.SeriesDescription = "Registration (research use)"
+    dataset.SeriesDescription = f"Registration ({run.description.use})"
     dataset.ContentDate, dataset.ContentTime = day_and_time(run)
     dataset.ContentLabel = "REGISTRATION"
-    dataset.ContentDescription = f"Moving onto fixed series. {DISCLAIMER}"
+    dataset.ContentDescription = f"Moving onto fixed; {run.description.verdict}"[:64]
     dataset.ContentCreatorName = None
     add_frame_of_reference(dataset, run)
     shared = run.moving.frame_uid == run.frame_uid

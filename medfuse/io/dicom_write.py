@@ -156,6 +156,8 @@ def _write_all(volumes: DicomVolumes, fixed: DicomSource, run: Derivation, folde
         write_color_series(volumes.color, run, _made(folder, "color"))
     if run.moving is None:
         run.notes.append("no registration object was written: the moving volume did not come from DICOM")
+    elif told.registration == "deformable":
+        run.notes.append("no registration object was written: it holds no deformation; see displacement.nii.gz")
     else:
         write_spatial_registration(run, folder / "registration.dcm")
     _note_missing_frames(run)

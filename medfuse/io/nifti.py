@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _repairs = logging.Logger("repairs", logging.CRITICAL)  # what is repaired silently, readers repair alike
 
 ORIENTATION_KEY = "nifti_orientation"
+DESCRIPTION_KEY = "description"
 COLOR_DTYPE = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 Header: TypeAlias = Any  # a nibabel Nifti1Header or Nifti2Header; nibabel is not typed
@@ -44,6 +45,7 @@ _HIGHEST_DEFLATE_RATIO = 1032
 _FARTHEST_VOXELS = 2**28
 _COMPRESSION_LEVEL = 4
 _FORMS_APART_MM = 0.1
+_LONGEST_DESCRIPTION = 79  # bytes, and a zero
 
 
 def read_nifti(path: Path, file_size: int) -> tuple[npt.NDArray[np.float32], Matrix, dict[str, object]]:
@@ -89,12 +91,13 @@ def write_nifti(array: Array, affine: Matrix, meta: Mapping[str, Any], path: Pat
     Args:
         array: numbers, or ``COLOR_DTYPE`` for RGB24.
         affine: (4, 4) index-to-RAS affine.
-        meta: metadata of the volume.
+        meta: metadata of the volume; ``"description"`` is written into the header, at most 79 characters.
         path: a ``.nii`` or ``.nii.gz`` file.
     """
     header = _carried_header(array, affine, meta)
     if header is None:
         header = _fresh_header(array, affine)
+    header["descrip"] = str(meta.get(DESCRIPTION_KEY, "")).encode("ascii", "replace")[:_LONGEST_DESCRIPTION]
     with path.open("wb") as file:
         if path.suffix.lower() == ".gz":
             with gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as packed:

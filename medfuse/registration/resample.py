@@ -11,7 +11,8 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 
 from medfuse.geometry import Matrix, same_grid
-from medfuse.registration.images import Image, grid_lps, to_array, to_image, to_transform
+from medfuse.registration.images import Image, Transform, grid_lps, to_array, to_image, to_transform
+from medfuse.registration.warp import Displacement, seen_through, to_warp
 
 _MOST_PARTS = 4  # per axis of a fixed voxel
 
@@ -22,6 +23,7 @@ def resample_to(
     fixed_shape: tuple[int, int, int],
     fixed_affine_ras: Matrix,
     fixed_to_moving_ras: Matrix,
+    displacement: Displacement | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bring the moving volume onto the fixed grid by linear interpolation.
 
@@ -35,21 +37,29 @@ def resample_to(
         fixed_shape: (X, Y, Z) of the fixed scan.
         fixed_affine_ras: its (4, 4) index-to-RAS affine.
         fixed_to_moving_ras: (4, 4) transform of RAS points, fixed to moving.
+        displacement: what is added to it, by a lattice of nodes that covers the fixed scan; None for nothing.
 
     Returns:
         The values, float32 of ``fixed_shape``, and the mask of the voxels seen, bool of the same shape.
-        Where the two grids coincide the values are those of ``moving``, bit for bit.
+        Where the two grids coincide and nothing is displaced the values are those of ``moving``, bit for bit.
     """
     fixed_in_moving = fixed_to_moving_ras @ fixed_affine_ras
-    if same_grid(fixed_in_moving, fixed_shape, moving_affine_ras, tuple(moving.shape)):
+    if displacement is None and same_grid(fixed_in_moving, fixed_shape, moving_affine_ras, tuple(moving.shape)):
         return moving.detach().cpu().to(torch.float32, copy=True), torch.ones(fixed_shape, dtype=torch.bool)
-    seen = seen_by(tuple(moving.shape), moving_affine_ras, fixed_shape, fixed_in_moving)
+    if displacement is None:
+        transform = to_transform(fixed_to_moving_ras)
+        seen = seen_by(tuple(moving.shape), moving_affine_ras, fixed_shape, fixed_in_moving)
+    else:
+        transform = to_warp(fixed_to_moving_ras, displacement)
+        seen = seen_through(
+            tuple(moving.shape), moving_affine_ras, fixed_shape, fixed_affine_ras, fixed_to_moving_ras, displacement
+        )
     image = to_image(moving, moving_affine_ras)
     total, count = torch.zeros(fixed_shape), torch.zeros(fixed_shape)
     for part in _parts(fixed_in_moving, moving_affine_ras):
         shift = np.eye(4)
         shift[:3, 3] = part
-        values = _look_up(image, fixed_shape, fixed_affine_ras @ shift, fixed_to_moving_ras)
+        values = _look_up(image, fixed_shape, fixed_affine_ras @ shift, transform)
         known = ~torch.isnan(values)
         total += torch.where(known, values, 0.0)
         count += known
@@ -94,11 +104,10 @@ def _parts(fixed_in_moving: Matrix, moving_affine_ras: Matrix) -> Iterator[tuple
 
 
 def _look_up(
-    image: Image, fixed_shape: tuple[int, int, int], fixed_affine_ras: Matrix, fixed_to_moving_ras: Matrix
+    image: Image, fixed_shape: tuple[int, int, int], fixed_affine_ras: Matrix, transform: Transform
 ) -> torch.Tensor:
     """Interpolate an image on a grid; NaN where the grid leaves it."""
     spacing, origin, direction = grid_lps(fixed_affine_ras)
-    transform = to_transform(fixed_to_moving_ras)
     found = sitk.Resample(
         image, fixed_shape, transform, sitk.sitkLinear, origin, spacing, direction, math.nan, sitk.sitkFloat32
     )

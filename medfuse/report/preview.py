@@ -74,11 +74,12 @@ def _in_color(normalized: Picture, modality: str, palette: str) -> Picture:
 
 
 def _caption(figure: Figure, result: FusionResult) -> None:
-    found = result.registration
+    registration, found = result.registration, result.registration.rigid
     lines = [
         f"fixed: {_window_text(result.modalities[0], result.fixed_window)}    "
         f"moving: {_window_text(result.modalities[1], result.moving_window)}",
-        f"registration: mutual information {found.similarity_start:.3f} before, {found.similarity_end:.3f} after; "
+        f"{registration.in_words}; mutual information {found.similarity_start:.3f} before, "
+        f"{found.similarity_end:.3f} after; "
         f"{found.overlap_fraction:.0%} of the fixed head lies inside the moving scan",
         DISCLAIMER,
     ]

@@ -54,7 +54,7 @@ def make_record(
     done = {
         "options": _jsonable(asdict(options) | _names_only(options)),
         "inputs": {role: _describe_input(volume) for role, volume in zip(roles, inputs, strict=True)},
-        "registration": _jsonable(asdict(result.registration)),
+        "registration": _jsonable(result.registration.summary()),
         "inside_fraction": float(result.inside.float().mean()),
         "windows": {role: asdict(window) for role, window in zip(roles, windows, strict=True)},
         "slices": {"axis": result.spatial_dim, "number": result.fused.shape[result.spatial_dim + 1]},

@@ -12,11 +12,13 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
+from medfuse.errors import RegistrationError
 from medfuse.geometry import Matrix
+from medfuse.io.nifti import DESCRIPTION_KEY
 from medfuse.options import RegistrationOptions
 from medfuse.progress import Progress
+from medfuse.registration.register import Registration, register
 from medfuse.registration.resample import resample_to
-from medfuse.registration.rigid import RigidRegistration, register_rigid
 from medfuse.transforms.bring_back import LINEAR, NEAREST, WayBack, bring_back
 from medfuse.transforms.registration_cache import RegistrationCache, registration_key
 from medfuse.transforms.registration_start import given_start, share_frame
@@ -32,13 +34,13 @@ class Registered:
     Attributes:
         moving: (1, X, Y, Z) on the fixed grid, in the moving volume's own units.
         inside: (1, X, Y, Z) bool, where the moving scan has seen; elsewhere ``moving`` is its smallest value.
-        registration: the transform and the figures that speak for or against it.
+        registration: the transform, and the verdict on it.
         notes: what the user should know about the files that the registration set out from.
     """
 
     moving: MetaTensor
     inside: MetaTensor
-    registration: RigidRegistration
+    registration: Registration
     notes: tuple[str, ...] = ()
 
 
@@ -70,10 +72,15 @@ def register_to_fixed(
     found = _find(fixed, moving, options, start.fixed_to_moving_ras, progress, cache)
     shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
     resampled, inside = resample_to(
-        moving.as_tensor()[0], moving.affine.numpy(), shape, fixed.affine.numpy(), found.fixed_to_moving_ras
+        moving.as_tensor()[0],
+        moving.affine.numpy(),
+        shape,
+        fixed.affine.numpy(),
+        found.fixed_to_moving_ras,
+        found.displacement,
     )
     return Registered(
-        moving=on_grid_of(fixed, resampled[None], meanings_of(moving)),
+        moving=on_grid_of(fixed, resampled[None], {**meanings_of(moving), DESCRIPTION_KEY: found.in_words}),
         inside=on_grid_of(fixed, inside[None], {"units": "inside the moving scan"}),
         registration=found,
         notes=start.notes,
@@ -87,14 +94,14 @@ def _find(
     start_ras: Matrix | None,
     progress: Progress | None,
     cache: RegistrationCache | None,
-) -> RigidRegistration:
+) -> Registration:
     """Find the transform, in the cache if it has it."""
     same_frame = share_frame(fixed, moving)
     key = "" if cache is None else registration_key(fixed, moving, options, start_ras, same_frame)
     known = None if cache is None else cache.load(key)
     if known is not None:
         return known
-    found = register_rigid(
+    found = register(
         fixed.as_tensor()[0],
         fixed.affine.numpy(),
         moving.as_tensor()[0],
@@ -147,8 +154,11 @@ class RegisterToFixedd(MapTransform, InvertibleTransform):  # type: ignore[misc]
         registered = register_to_fixed(fixed, moving, self.options, cache_dir=self.cache_dir)
         for note in registered.notes:
             _log.warning(note)
+        if registered.registration.failed and not self.options.accept:
+            msg = f"{registered.registration.refusal}; look at both volumes, or set accept in the options"
+            raise RegistrationError(msg)
         matrix = registered.registration.fixed_to_moving_ras
-        way = WayBack.between(fixed, moving, matrix)
+        way = WayBack.between(fixed, moving, matrix, registered.registration.displacement)
         return {
             **data,
             self.moving_key: self._traced(registered.moving, moving, way, LINEAR),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import logging
@@ -15,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from monai.data import MetaTensor
 
 from medfuse.configs import read_config
@@ -23,12 +25,13 @@ from medfuse.geometry import Matrix
 from medfuse.io.output_folder import whole_file
 from medfuse.io.transform_files import check_transform
 from medfuse.options import RegistrationOptions
-from medfuse.registration.rigid import RigidRegistration
+from medfuse.registration.register import Registration
 
 _log = logging.getLogger(__name__)
 
-_LARGEST_FILE = 2**20
-_WITHOUT_EFFECT = ("transforms", "landmarks")  # files are known by the start that they give
+_LARGEST_FILE = 2**26
+_WITHOUT_EFFECT = ("transforms", "landmarks", "accept")  # files are known by the start that they give
+_NUMBERS = ("registration", "deformable", "verdict")
 _PACKAGES = ("medfuse", "SimpleITK", "numpy", "scipy", "torch")
 
 
@@ -45,7 +48,7 @@ class RegistrationCache:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    def load(self, key: str) -> RigidRegistration | None:
+    def load(self, key: str) -> Registration | None:
         """Return what was stored under a key; None if nothing was, or it is damaged."""
         path = self.folder / f"{key}.json"
         try:
@@ -54,13 +57,13 @@ class RegistrationCache:
             stored = json.loads(path.read_bytes())
             if stored["key"] != key or stored["sha256"] != _digest(stored["registration"]):
                 return None
-            found = _restored(RigidRegistration, stored["registration"])
+            found = _restored(Registration, stored["registration"])
             check_transform(found.fixed_to_moving_ras, "the stored transform")
         except (OSError, ValueError, TypeError, LookupError, RecursionError, InputError):
             return None
-        return found if isinstance(found, RigidRegistration) else None
+        return found if isinstance(found, Registration) else None
 
-    def store(self, key: str, registration: RigidRegistration) -> None:
+    def store(self, key: str, registration: Registration) -> None:
         """Keep a registration; if it cannot be written this is logged, and it is found again the next time."""
         plain = _plain(asdict(registration))
         content = json.dumps({"key": key, "sha256": _digest(plain), "registration": plain}, indent=1)
@@ -98,7 +101,7 @@ def registration_key(
     chosen = {name: value for name, value in asdict(options).items() if name not in _WITHOUT_EFFECT}
     start = None if start_ras is None else start_ras.tolist()
     versions = {name: metadata.version(name) for name in _PACKAGES}
-    presets = read_config("registration")
+    presets = {name: read_config(name) for name in _NUMBERS}
     digest.update(json.dumps([chosen, start, same_frame, versions, presets], sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
@@ -113,6 +116,9 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        values = value.detach().cpu().contiguous().numpy().astype("<f4")
+        return {"shape": list(values.shape), "float32": base64.b64encode(values.tobytes()).decode("ascii")}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -129,6 +135,9 @@ def _restored(kind: Any, plain: Any) -> Any:
         return kind(**{field.name: _restored(hints[field.name], plain[field.name]) for field in fields(kind)})
     if origin is np.ndarray:
         return _array(plain)
+    if kind is torch.Tensor:
+        values = np.frombuffer(base64.b64decode(plain["float32"], validate=True), dtype="<f4")
+        return torch.from_numpy(values.reshape(plain["shape"]).astype(np.float32))
     if origin is tuple and isinstance(plain, list):
         kinds = (parts[0],) * len(plain) if parts[-1] is Ellipsis else parts
         return tuple(_restored(one, item) for one, item in zip(kinds, plain, strict=True))

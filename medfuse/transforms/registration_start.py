@@ -13,7 +13,7 @@ from medfuse.geometry import Matrix, Points, apply_affine, corners_mm
 from medfuse.io.dicom_registration_sides import Place, place_of_source
 from medfuse.io.landmark_files import read_landmarks
 from medfuse.io.transform_chain import read_transforms
-from medfuse.options import RegistrationOptions
+from medfuse.options import STILL, RegistrationOptions
 from medfuse.registration.landmarks import fit_landmarks, nearest_rigid
 from medfuse.transforms.volumes import DICOM_KEY
 
@@ -41,7 +41,7 @@ def given_start(fixed: MetaTensor, moving: MetaTensor, options: RegistrationOpti
     Args:
         fixed: (1, X, Y, Z); a DICOM object is looked through for its frame of reference and its images.
         moving: (1, X', Y', Z').
-        options: with method ``"rigid"`` a transform that stretches or shears is replaced by the nearest rigid one.
+        options: where something moves, a transform that stretches or shears is replaced by the nearest rigid one.
 
     Raises:
         UnreadableFileError: if a file is missing, damaged, or of another kind.
@@ -70,9 +70,9 @@ def _from_transforms(fixed: MetaTensor, moving: MetaTensor, options: Registratio
     if apart_mm > _RIGID_TO_MM:
         notes.append(
             f"the given transform is not rigid: it stretches or shears by up to {apart_mm:.2f} mm in the fixed volume"
-            + ("; the nearest rigid one is refined" if options.method == "rigid" else "")
+            + ("; the nearest rigid one is refined" if options.method not in STILL else "")
         )
-        matrix = rigid.fixed_to_moving_ras if options.method == "rigid" else matrix
+        matrix = rigid.fixed_to_moving_ras if options.method not in STILL else matrix
     return GivenStart(matrix, tuple(notes))
 
 

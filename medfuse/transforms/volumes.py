@@ -8,10 +8,12 @@ from typing import Any
 from monai.data import MetaTensor
 from torch import Tensor
 
+from medfuse.io.nifti import DESCRIPTION_KEY
+
 NORMALIZED = "normalized"
 WINDOW_KEY = "intensity_window"
 DICOM_KEY = "dicom"
-_MEANINGS = ("modality", "modality_source", "units", "channels", DICOM_KEY, WINDOW_KEY)
+_MEANINGS = ("modality", "modality_source", "units", "channels", DICOM_KEY, WINDOW_KEY, DESCRIPTION_KEY)
 
 
 def on_grid_of(reference: MetaTensor, values: Tensor, meanings: Mapping[str, Any] | None = None) -> MetaTensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def test_two_files_become_a_result(patient: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0
     said = result.stdout.splitlines()
     assert said[0].startswith("Fused MR with PT by max in ")
-    assert said[1] == f"Look at {tmp_path / 'out' / 'preview.png'}; the volume is {tmp_path / 'out' / 'fused.nii.gz'}."
+    assert re.fullmatch(r"Registration (PASS, estimated error \d+\.\d mm|not judged)\.", said[1])
+    assert said[2] == f"Look at {tmp_path / 'out' / 'preview.png'}; the volume is {tmp_path / 'out' / 'fused.nii.gz'}."
     assert (tmp_path / "out" / "preview.png").is_file()
     assert (tmp_path / "out" / "fused_color.nii.gz").is_file()
     assert all(line.startswith("note: ") for line in result.stderr.splitlines())
@@ -43,6 +45,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         *("--modality", "mr", "NM", "--window", "full", "0,7.5", "--registration", "none", "--method", "average"),
         *("--plane", "coronal", "--palette", "pet", "--device", "cpu", "--slices-per-batch", "2", "--seed", "7"),
         *("--fixed", "2", "--moving", "NM", "--no-dicom", "--deidentify", "--repeatable-uids"),
+        "--accept-registration",
         *("--transform", shifted(tmp_path, "a.tfm", 1.5), "--transform", shifted(tmp_path, "b.txt", 2.0)),
     ]
     assert run("fuse", patient / "t1.nii.gz", patient / "pet.nii.gz", "-o", tmp_path / "out", *options).exit_code == 0
@@ -56,7 +59,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         "moving_window": "0,7.5",
         "registration": {
             **{"method": "none", "preset": "head", "seed": 7},
-            **{"transforms": ["a.tfm", "b.txt"], "landmarks": None},
+            **{"transforms": ["a.tfm", "b.txt"], "landmarks": None, "accept": True},
         },
         "plane": "coronal",
         "method": "average",
@@ -147,7 +150,10 @@ def test_overwrite_replaces_an_earlier_result(patient: Path, tmp_path: Path) -> 
             ("--method", "magic"),
             "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast, max, average, laplacian",
         ),
-        (("--registration", "affine"), "registration is 'affine'; choose one of rigid, verify, none"),
+        (
+            ("--registration", "elastic"),
+            "registration is 'elastic'; choose one of rigid, affine, deformable, verify, none",
+        ),
         (("--modality", "MR", "US"), "modality is 'US'; choose one of MR, CT, PT, NM"),
         (("--palette", "jet"), "palette is 'jet'; choose one of hot_iron, pet, hot_metal_blue, pet_20_step"),
         (("--device", "cuda:77"), "there is no device 'cuda:77' here; choose auto or one of cpu"),

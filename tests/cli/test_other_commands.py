@@ -55,13 +55,14 @@ def test_the_demo_ends_by_saying_what_to_look_at(
     made_at_once(monkeypatch, phantom_small)
     result = run("demo", "-o", tmp_path / "demo", "--profile", "small", "--method", "max")
     assert result.exit_code == 0, result.stderr
-    patient, moved, left, fused, opened = result.stdout.splitlines()
+    patient, moved, left, judged, fused, opened = result.stdout.splitlines()
     assert patient.startswith("The patient: MR_T1, MR_T2, CT, PT, NM, each moved by a known transform, in ")
     (known_mm,) = map(float, re.findall(r"(\d+\.\d+) mm", moved))
     mean_mm, largest_mm = map(float, re.findall(r"(\d+\.\d+) mm", left))
     assert known_mm > 5
     assert mean_mm < known_mm
     assert mean_mm <= largest_mm
+    assert re.search(r"registration (PASS|WARN), estimated error \d+\.\d mm", judged)
     assert "Not a medical device" in fused
     assert opened == f"Open {tmp_path / 'demo' / 'MR_CT' / 'preview.png'}"
     assert (tmp_path / "demo" / "MR_CT" / "preview.png").is_file()

@@ -50,6 +50,24 @@ def test_the_layout(tmp_path):
     assert result.notes == ()
 
 
+def test_every_object_tells_the_verdict_and_a_failed_one_is_named_so(tmp_path):
+    words = "registration FAIL, estimated error 31.0 mm"
+    write(tmp_path, told=replace(made.description(), verdict=words, failed=True))
+    for path in sorted((tmp_path / "dicom").rglob("*.dcm")):
+        image = pydicom.dcmread(path)
+        assert "REGISTRATION FAIL" in image.SeriesDescription
+        assert len(image.SeriesDescription) <= 64
+        if path.name != "blending.dcm":
+            assert words in image.get("DerivationDescription", "") + str(image.get("ContentDescription", ""))
+
+
+def test_a_deformation_has_no_registration_object(tmp_path):
+    result = write(tmp_path, told=replace(made.description(), registration="deformable"))
+    assert "registration" not in result.files
+    assert result.notes == ("no registration object was written: it holds no deformation; see displacement.nii.gz",)
+    assert "registered with deformation" in pydicom.dcmread(result.files["fused"][0]).DerivationDescription
+
+
 def test_series_are_numbered_behind_the_fixed_one(tmp_path):
     result = write(tmp_path, sources=made.sources(made.classic("MR", number=7), MOVING))
     numbers = {kind: int(pydicom.dcmread(files[0]).SeriesNumber) for kind, files in result.files.items()}

@@ -85,5 +85,7 @@ def test_the_transform_gives_what_the_function_gives() -> None:
 
 
 def test_an_unknown_way_to_register_is_refused() -> None:
-    with pytest.raises(OptionError, match="registration is 'affine'; choose one of rigid, verify, none"):
-        RegistrationOptions(method="affine")
+    with pytest.raises(
+        OptionError, match="registration is 'elastic'; choose one of rigid, affine, deformable, verify, none"
+    ):
+        RegistrationOptions(method="elastic")

@@ -16,11 +16,14 @@ from monai.transforms import Compose, CropForegroundd, Invertd, MapTransform, Sc
 from scipy.spatial.transform import Rotation
 
 from medfuse.errors import GeometryError
-from medfuse.geometry import apply_affine
+from medfuse.geometry import apply_affine, same_view
 from medfuse.io.transform_files import write_transform_file
 from medfuse.options import RegistrationOptions
+from medfuse.registration.resample import resample_to
+from medfuse.registration.warp import Displacement
 from medfuse.transforms import ChooseWindowd, FuseSlicesd, NormalizeModalityd, RegisterToFixedd, StackModalitiesd
 from medfuse.transforms.bring_back import WayBack, bring_back
+from medfuse.transforms.volumes import on_grid_of
 
 BOTH = ("fixed", "moving")
 COARSE = OBLIQUE @ np.diag([1.5, 1.1, 1.2, 1.0])
@@ -215,3 +218,28 @@ def _traced_by(transform: RegisterToFixedd, volume: MetaTensor) -> MetaTensor:
     copy = volume.clone()
     copy.applied_operations[-1]["id"] = id(transform)
     return copy
+
+
+def test_a_deformation_is_undone_too() -> None:
+    shape = (30, 28, 16)
+    fixed, there = made(cloud(0, shape)), made(cloud(1, shape), "CT")
+    there[0] = torch.from_numpy(world_of(there))
+    lattice, _ = same_view(fixed.affine.numpy(), shape, 8.0)
+    bend = torch.zeros(3, 4, 4, 5)
+    bend[0] = torch.tensor([-1.2, -0.6, 0.4, 1.8])[None, :, None]  # along x, by how far along y
+    shift = np.eye(4)
+    shift[:3, 3] = (1.0, -0.5, 1.5)
+    added = Displacement(bend, lattice)
+    grid = (fixed.affine.numpy(), shift)
+    brought = on_grid_of(fixed, resample_to(there[0].as_tensor(), there.affine.numpy(), shape, *grid, added)[0][None])
+    noted, mode = WayBack.from_noted(WayBack.between(fixed, there, shift, added).noted("bilinear"))
+    inner = (0, slice(6, -6), slice(6, -6), slice(4, -4))
+    errors = [
+        float((bring_back(brought, way, mode)[inner] - there[inner]).abs().max())
+        for way in (noted, WayBack.between(fixed, there, shift))
+    ]
+    assert errors[0] < 0.25
+    assert errors[1] > 1.0
+    labels = bring_back(on_grid_of(fixed, (brought.as_tensor() / 4.0).round().to(torch.int16)), noted, "nearest")
+    assert labels.dtype == torch.int16
+    assert float((labels[inner] - (there[inner] / 4.0)).abs().max()) < 1.0

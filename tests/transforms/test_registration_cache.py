@@ -14,7 +14,7 @@ import torch
 from made_volumes import OBLIQUE, cloud, made
 
 from medfuse.options import RegistrationOptions
-from medfuse.registration.rigid import RigidRegistration
+from medfuse.registration.register import Registration
 from medfuse.transforms import register, registration_cache
 from medfuse.transforms.register import register_to_fixed
 from medfuse.transforms.registration_cache import RegistrationCache, registration_key
@@ -25,20 +25,21 @@ KEY = "k" * 64
 
 
 @pytest.fixture(scope="module")
-def found() -> RigidRegistration:
+def found() -> Registration:
     registration = register_to_fixed(FIXED, MOVING, TRUST).registration
     odd = registration.fixed_to_moving_ras + np.eye(4, k=3) / 3
-    return replace(registration, fixed_to_moving_ras=odd, similarity_end=1 / 7)
+    return replace(registration, rigid=replace(registration.rigid, fixed_to_moving_ras=odd, similarity_end=1 / 7))
 
 
-def test_every_bit_comes_back(found: RigidRegistration, tmp_path: Path) -> None:
+def test_every_bit_comes_back(found: Registration, tmp_path: Path) -> None:
     cache = RegistrationCache(tmp_path / "new" / "cache")
     assert cache.load(KEY) is None
     cache.store(KEY, found)
     back = cache.load(KEY)
     assert back is not None
-    for name, value in vars(found).items():
-        again = getattr(back, name)
+    assert (back.method, back.affine, back.deformation, back.verdict) == ("none", None, None, None)
+    for name, value in vars(found.rigid).items():
+        again = getattr(back.rigid, name)
         assert type(again) is type(value), name
         assert np.array_equal(again, value), name
     assert back.fixed_to_moving_ras.tobytes() == found.fixed_to_moving_ras.tobytes()
@@ -47,10 +48,10 @@ def test_every_bit_comes_back(found: RigidRegistration, tmp_path: Path) -> None:
 
 def test_a_second_run_does_not_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = register_to_fixed(FIXED, MOVING, TRUST, cache_dir=tmp_path)
-    monkeypatch.setattr(register, "register_rigid", lambda *_args, **_named: pytest.fail("it was searched"))
+    monkeypatch.setattr(register, "register", lambda *_args, **_named: pytest.fail("it was searched"))
     again = register_to_fixed(FIXED, MOVING, TRUST, cache_dir=tmp_path)
     assert torch.equal(again.moving.as_tensor(), first.moving.as_tensor())
-    assert again.registration.similarity_end == first.registration.similarity_end
+    assert again.registration.rigid.similarity_end == first.registration.rigid.similarity_end
 
 
 def test_whatever_the_transform_depends_on_makes_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +86,7 @@ def test_what_has_no_effect_makes_no_other_key() -> None:
     assert registration_key(FIXED, MOVING, by_file, np.eye(4)) == registration_key(FIXED, MOVING, TRUST, np.eye(4))
 
 
-def test_a_damaged_file_is_not_believed(found: RigidRegistration, tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_believed(found: Registration, tmp_path: Path) -> None:
     cache = RegistrationCache(tmp_path)
     cache.store(KEY, found)
     path = tmp_path / f"{KEY}.json"
@@ -111,17 +112,17 @@ def test_other_content_is_not_believed(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("change", ["missing", "kind", "singular"])
-def test_a_whole_file_of_another_version_is_not_believed(found: RigidRegistration, tmp_path: Path, change: str) -> None:
+def test_a_whole_file_of_another_version_is_not_believed(found: Registration, tmp_path: Path, change: str) -> None:
     cache = RegistrationCache(tmp_path)
     cache.store(KEY, found)
     path = tmp_path / f"{KEY}.json"
     stored = json.loads(path.read_text())
     if change == "missing":
-        del stored["registration"]["moved_mm"]
+        del stored["registration"]["rigid"]["moved_mm"]
     elif change == "kind":
-        stored["registration"]["moved_mm"] = "far"
+        stored["registration"]["rigid"]["moved_mm"] = "far"
     else:
-        stored["registration"]["fixed_to_moving_ras"][0] = [0.0, 0.0, 0.0, 0.0]
+        stored["registration"]["rigid"]["fixed_to_moving_ras"][0] = [0.0, 0.0, 0.0, 0.0]
     stored["sha256"] = registration_cache._digest(stored["registration"])
     path.write_text(json.dumps(stored))
     assert cache.load(KEY) is None
@@ -138,20 +139,20 @@ def test_a_folder_that_cannot_be_written_loses_no_result(tmp_path: Path, caplog:
     (tmp_path / "file").write_text("x")
     with caplog.at_level(logging.WARNING, "medfuse"):
         registered = register_to_fixed(FIXED, MOVING, TRUST, cache_dir=tmp_path / "file")
-    assert registered.registration.starts_tried == 1
+    assert registered.registration.rigid.starts_tried == 1
     (record,) = caplog.records
     assert "cannot be written" in record.getMessage()
     assert str(tmp_path) not in record.getMessage()
 
 
-def store_often(folder: str, found: RigidRegistration) -> None:
+def store_often(folder: str, found: Registration) -> None:
     cache = RegistrationCache(folder)
     for _ in range(20):
         cache.store(KEY, found)
         assert cache.load(KEY) is not None
 
 
-def test_several_processes_may_write_at_once(found: RigidRegistration, tmp_path: Path) -> None:
+def test_several_processes_may_write_at_once(found: Registration, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=store_often, args=(str(tmp_path), found)) for _ in range(3)]
     for worker in workers:

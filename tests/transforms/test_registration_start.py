@@ -168,13 +168,13 @@ def test_the_search_is_told_where_to_start(
     fixed: MetaTensor, moving: MetaTensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {}
-    real = register.register_rigid
+    real = register.register
 
     def spy(*args: object, **named: object) -> object:
         told.update(named)
         return real(*args[:4], RegistrationOptions(method="none"))
 
-    monkeypatch.setattr(register, "register_rigid", spy)
+    monkeypatch.setattr(register, "register", spy)
     register_to_fixed(fixed, moving, RegistrationOptions(transforms=(transform_file(tmp_path, GIVEN),)))
     assert told["same_frame"] is False
     np.testing.assert_allclose(told["start_ras"], GIVEN, atol=1e-12)
