@@ -15,10 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.errors import OptionError
-from medfuse.networks.invertible import InvertibleNode
+from medfuse.networks.invertible import MIXINGS, InvertibleNode
 from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend
+from medfuse.networks.reversible import InvertibleSequence
 
 SKIPS = ("none", "sum", "first")
+MEMORIES = ("recorded", "reversible")
+_ANCHORED = {"free": 1, "orthogonal": 64}  # layers between exact inputs: free mixing is too ill-conditioned to undo
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class CDDFuseConfig:
         detail_nodes: invertible nodes in the detail branch.
         expansion: hidden width of the Restormer blocks' feed-forward parts, as a multiple of C.
         scale_clamp: bound of the detail branch's exponents; 0 for none, as published.
+        mixing: of the invertible nodes, ``"free"`` as published, or ``"orthogonal"``, which many nodes need.
+        memory: ``"recorded"``, or ``"reversible"``: training keeps no activations inside the detail branch and computes
+            them again from its output.
         skip: what is added to the decoder's drawing before the sigmoid: ``"none"`` (the published medical
             weights), ``"sum"`` of both inputs (the published infrared-visible ones), or the ``"first"`` one.
 
@@ -45,12 +51,16 @@ class CDDFuseConfig:
     detail_nodes: int = 3
     expansion: float = 2.0
     scale_clamp: float = 0.0
+    mixing: str = "free"
+    memory: str = "recorded"
     skip: str = "none"
 
     def __post_init__(self) -> None:
-        if self.skip not in SKIPS:
-            msg = f"skip is {self.skip!r}; choose one of {', '.join(SKIPS)}"
-            raise OptionError(msg)
+        for name, allowed in (("skip", SKIPS), ("mixing", MIXINGS), ("memory", MEMORIES)):
+            value = getattr(self, name)
+            if value not in allowed:
+                msg = f"{name} is {value!r}; choose one of {', '.join(allowed)}"
+                raise OptionError(msg)
         if self.channels < 2 or self.channels % 2 or self.heads < 1 or self.channels % self.heads:
             msg = f"channels is {self.channels} and heads {self.heads}; give even channels that heads divides"
             raise OptionError(msg)
@@ -213,4 +223,7 @@ def _restormer_blocks(config: CDDFuseConfig) -> nn.Sequential:
 
 
 def _invertible_nodes(config: CDDFuseConfig, number: int) -> nn.Sequential:
-    return nn.Sequential(*(InvertibleNode(config.channels, config.scale_clamp) for _ in range(number)))
+    nodes = [InvertibleNode(config.channels, config.scale_clamp, config.mixing) for _ in range(number)]
+    if config.memory == "reversible":
+        return InvertibleSequence(nodes, anchor_every=_ANCHORED[config.mixing])
+    return nn.Sequential(*nodes)

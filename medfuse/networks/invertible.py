@@ -1,13 +1,77 @@
-"""Step 5 of 8, network: the invertible coupling that carries CDDFuse's detail features.
+"""Step 5 of 8, network: invertible couplings, which carry CDDFuse's detail features.
 
-An affine coupling after a 1x1 mixing of all channels; see Ardizzone et al., "Analyzing Inverse Problems with
-Invertible Neural Networks", ICLR 2019, and Zhao et al., CVPR 2023, section 3.2.
+A coupling after a 1x1 mixing of all channels; see Ardizzone et al., "Analyzing Inverse Problems with Invertible Neural
+Networks", ICLR 2019, and Zhao et al., CVPR 2023, section 3.2. What goes in can be had back from what comes out, and the
+determinant of the Jacobian is known exactly.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from medfuse.errors import OptionError
+
+MIXINGS = ("free", "orthogonal")
+
+
+class Mixing(nn.Conv2d):
+    """A 1x1 convolution of all channels, named and stored as in published checkpoints.
+
+    At its default initialization the condition number of such a matrix is in the hundreds: a stack of them can be
+    inverted in theory only. ``OrthogonalMixing`` can in practice.
+
+    Args:
+        channels: number of channels C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 1)
+
+    @torch.jit.unused
+    def inverse(self, y: Tensor) -> Tensor:
+        """Map (B, C, H, W) back, by a solve in float64."""
+        shifted = y.double() if self.bias is None else y.double() - self.bias.double()[:, None, None]
+        solved: Tensor = torch.linalg.solve(self.weight[:, :, 0, 0].double(), shifted.flatten(2))
+        return solved.reshape(y.shape).to(y.dtype)
+
+    @torch.jit.unused
+    def log_determinant(self) -> Tensor:
+        """Return log |det| at one pixel, a scalar."""
+        found: Tensor = torch.linalg.slogdet(self.weight[:, :, 0, 0].double()).logabsdet
+        return found.to(self.weight.dtype)
+
+
+class OrthogonalMixing(nn.Module):
+    """A rotation of all channels, which stays one during training: its inverse is its transpose.
+
+    The rotation is the matrix exponential of a skew-symmetric matrix, so it is one in any number type.
+
+    Args:
+        channels: number of channels C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.generator = nn.Parameter(torch.randn(channels, channels) / channels**0.5)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return torch.conv2d(x, self.rotation()[:, :, None, None], self.bias)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Map (B, C, H, W) back."""
+        return torch.conv2d(y - self.bias[:, None, None], self.rotation().T[:, :, None, None])
+
+    def log_determinant(self) -> Tensor:
+        """Return log |det| at one pixel: 0."""
+        return self.bias.new_zeros(())
+
+    def rotation(self) -> Tensor:
+        """Return the (C, C) orthogonal matrix."""
+        matrix: Tensor = torch.linalg.matrix_exp(self.generator - self.generator.T)
+        return matrix
 
 
 class Bottleneck(nn.Module):
@@ -37,7 +101,7 @@ class Bottleneck(nn.Module):
 
 
 class InvertibleNode(nn.Module):
-    """One coupling: mix all channels, then move each half by a function of the other.
+    """One affine coupling: mix all channels, then move each half by a function of the other.
 
     ``z2 <- z2 + phi(z1)`` and ``z1 <- z1 * exp(rho(z2)) + eta(z2)``.
 
@@ -45,25 +109,100 @@ class InvertibleNode(nn.Module):
         channels: number of channels C, even.
         scale_clamp: bound of the exponent, by ``clamp * tanh(rho / clamp)``; 0 leaves it unbounded, as
             published.
+        mixing: ``"free"``, as published, or ``"orthogonal"``, for stacks that have to be inverted.
+
+    Raises:
+        OptionError: if the channels are odd or there is no such mixing.
     """
 
-    def __init__(self, channels: int, scale_clamp: float = 0.0) -> None:
+    def __init__(self, channels: int, scale_clamp: float = 0.0, mixing: str = "free") -> None:
         super().__init__()
         self.scale_clamp = scale_clamp
-        self.mix = nn.Conv2d(channels, channels, 1)
+        self.mix = make_mixing(channels, mixing)
         self.phi = Bottleneck(channels // 2)
         self.rho = Bottleneck(channels // 2)
         self.eta = Bottleneck(channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape; H and W at least 2."""
+        return self._couple(x)[0]
+
+    @torch.jit.unused
+    def inverse(self, y: Tensor) -> Tensor:
+        """Map (B, C, H, W) back: ``inverse(forward(x))`` is x within rounding."""
+        z1, z2 = y.chunk(2, dim=1)
+        z1 = (z1 - self.eta(z2)) * torch.exp(-self._log_scale(z2))
+        undone: Tensor = self.mix.inverse(torch.cat([z1, z2 - self.phi(z1)], dim=1))
+        return undone
+
+    @torch.jit.unused
+    def with_log_determinant(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, C, H, W) to the same shape, and return log |det J| of the whole map, (B,), beside it."""
+        y, log_scale = self._couple(x)
+        return y, log_scale.flatten(1).sum(dim=1) + self.mix.log_determinant() * (x.shape[2] * x.shape[3])
+
+    def _couple(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the result and the exponent, (B, C/2, H, W)."""
         z1, z2 = self.mix(x).chunk(2, dim=1)  # each (B, C/2, H, W)
         z2 = z2 + self.phi(z1)
-        z1 = z1 * torch.exp(self._log_scale(z2)) + self.eta(z2)
-        return torch.cat([z1, z2], dim=1)
+        log_scale = self._log_scale(z2)
+        return torch.cat([z1 * torch.exp(log_scale) + self.eta(z2), z2], dim=1), log_scale
 
     def _log_scale(self, z2: Tensor) -> Tensor:
         rho: Tensor = self.rho(z2)
         if self.scale_clamp > 0.0:
             rho = self.scale_clamp * torch.tanh(rho / self.scale_clamp)
         return rho
+
+
+class AdditiveNode(nn.Module):
+    """One additive coupling, which keeps volumes: ``z2 <- z2 + phi(z1)`` and ``z1 <- z1 + eta(z2)``.
+
+    Dinh et al., "NICE: Non-linear Independent Components Estimation", ICLR workshop 2015.
+
+    Args:
+        channels: number of channels C, even.
+        mixing: as for ``InvertibleNode``.
+
+    Raises:
+        OptionError: if the channels are odd or there is no such mixing.
+    """
+
+    def __init__(self, channels: int, mixing: str = "orthogonal") -> None:
+        super().__init__()
+        self.mix = make_mixing(channels, mixing)
+        self.phi = Bottleneck(channels // 2)
+        self.eta = Bottleneck(channels // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape; H and W at least 2."""
+        z1, z2 = self.mix(x).chunk(2, dim=1)  # each (B, C/2, H, W)
+        z2 = z2 + self.phi(z1)
+        return torch.cat([z1 + self.eta(z2), z2], dim=1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Map (B, C, H, W) back."""
+        z1, z2 = y.chunk(2, dim=1)
+        z1 = z1 - self.eta(z2)
+        undone: Tensor = self.mix.inverse(torch.cat([z1, z2 - self.phi(z1)], dim=1))
+        return undone
+
+    def with_log_determinant(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, C, H, W) to the same shape, and return log |det J| of the whole map, (B,), beside it."""
+        per_pixel = self.mix.log_determinant() * (x.shape[2] * x.shape[3])
+        return self(x), per_pixel.expand(x.shape[0])
+
+
+def make_mixing(channels: int, mixing: str) -> Mixing | OrthogonalMixing:
+    """Make the layer that mixes all channels before a coupling.
+
+    Raises:
+        OptionError: if the channels are odd or there is no such mixing.
+    """
+    if channels < 2 or channels % 2:
+        msg = f"channels is {channels}; a coupling moves one half by the other, so give an even number"
+        raise OptionError(msg)
+    if mixing not in MIXINGS:
+        msg = f"mixing is {mixing!r}; choose one of {', '.join(MIXINGS)}"
+        raise OptionError(msg)
+    return Mixing(channels) if mixing == "free" else OrthogonalMixing(channels)

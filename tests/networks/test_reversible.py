@@ -1,0 +1,170 @@
+"""Training without stored activations: the same gradients, and memory that depth does not move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from medfuse.errors import OptionError
+from medfuse.networks import CDDFuse, CDDFuseConfig
+from medfuse.networks.invertible import InvertibleNode
+from medfuse.networks.reversible import InvertibleSequence
+
+NO_ANCHOR = 1000
+
+
+def stack(depth: int, anchor_every: int = NO_ANCHOR, mixing: str = "orthogonal") -> InvertibleSequence:
+    torch.manual_seed(3)
+    return InvertibleSequence([InvertibleNode(8, 1.0, mixing) for _ in range(depth)], anchor_every)
+
+
+def features(dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(2, 8, 12, 10, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+def gradients(network: nn.Module, x: Tensor) -> Tensor:
+    """Return the gradients of the input and of all parameters, as one vector."""
+    network.zero_grad()
+    start = x.clone().requires_grad_()
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(x.dtype)
+    (network(start) * weights).sum().backward()
+    return torch.cat([start.grad.flatten(), *(parameter.grad.flatten() for parameter in network.parameters())])
+
+
+def apart(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+def saved_bytes(network: nn.Module, x: Tensor) -> int:
+    """Return the bytes that autograd keeps for the way back, without parameters, each storage once."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = network(x.clone().requires_grad_())
+    del output
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(("depth", "most"), [(3, 1e-5), (12, 1e-4), (48, 1e-3)])
+def test_gradients_are_those_of_ordinary_training(depth: int, most: float) -> None:
+    network = stack(depth)
+    found = gradients(network, features())
+    network.anchor_every = 0
+    assert apart(found, gradients(network, features())) < most
+
+
+def test_they_are_exact_in_double() -> None:
+    network = stack(12).double()
+    found = gradients(network, features(torch.float64))
+    network.anchor_every = 0
+    torch.testing.assert_close(found, gradients(network, features(torch.float64)), atol=1e-9, rtol=1e-9)
+
+
+def test_anchors_save_what_free_mixing_spoils() -> None:
+    network = stack(12, mixing="free")
+    network.anchor_every = 0
+    wanted = gradients(network, features())
+    network.anchor_every = 1
+    assert apart(gradients(network, features()), wanted) < 1e-5
+    network.anchor_every = NO_ANCHOR
+    assert not apart(gradients(network, features()), wanted) < 1e-5
+
+
+def test_what_is_kept_does_not_grow_with_depth() -> None:
+    x = features()
+    shallow, deep = (saved_bytes(stack(depth), x) for depth in (3, 48))
+    assert deep <= 1.1 * shallow
+    assert saved_bytes(stack(48, 0), x) > 100 * deep
+    assert saved_bytes(stack(48, 12), x) == deep + 3 * x.nbytes
+
+
+def test_the_result_is_the_ordinary_one() -> None:
+    network, x = stack(4), features()
+    reversible = network(x)
+    network.anchor_every = 0
+    assert torch.equal(reversible, network(x))
+    with torch.no_grad():
+        assert torch.equal(network(x), reversible)
+
+
+def test_frozen_parameters_and_inputs_are_left_alone() -> None:
+    network = stack(3)
+    network[1].requires_grad_(False)
+    network(features()).sum().backward()
+    assert all(parameter.grad is None for parameter in network[1].parameters())
+    assert all(parameter.grad is not None for parameter in network[0].parameters())
+
+
+def test_autocast_does_not_touch_what_must_be_undone() -> None:
+    network, x = stack(6), features()
+    wanted = gradients(network, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(x).dtype == torch.float32
+        assert torch.equal(gradients(network, x), wanted)
+
+
+def test_second_derivatives_are_refused() -> None:
+    x = features().requires_grad_()
+    (first,) = torch.autograd.grad(stack(2)(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+def test_a_compiled_model_keeps_the_stack() -> None:
+    network, x = stack(3), features()
+    compiled = torch.compile(nn.Sequential(nn.Identity(), network), backend="eager")
+    assert torch.equal(gradients(network, x), gradients(compiled, x))
+
+
+def test_gradients_pass_through_distributed_training(tmp_path: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        network = stack(3)
+        wanted = gradients(network, features())
+        assert torch.equal(gradients(DistributedDataParallel(network), features()), wanted)
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_layers_without_an_inverse_are_refused() -> None:
+    with pytest.raises(OptionError, match="layer 1, Conv2d, has no inverse"):
+        InvertibleSequence([InvertibleNode(8), nn.Conv2d(8, 8, 1)])
+    with pytest.raises(OptionError, match="anchor_every is -1"):
+        InvertibleSequence([InvertibleNode(8)], -1)
+
+
+@pytest.mark.parametrize("mixing", ["free", "orthogonal"])
+def test_the_fusion_network_trains_alike_with_less_memory(mixing: str) -> None:
+    image = torch.rand(1, 2, 16, 12, generator=torch.Generator().manual_seed(4))
+    networks = []
+    for memory in ("recorded", "reversible"):
+        torch.manual_seed(0)
+        numbers = CDDFuseConfig(
+            channels=8, heads=2, blocks=1, detail_nodes=6, scale_clamp=1.0, mixing=mixing, memory=memory
+        )
+        networks.append(CDDFuse(numbers))
+    recorded, reversible = networks
+    reversible.load_state_dict(recorded.state_dict())
+    assert torch.equal(recorded(image), reversible(image))
+    for network in networks:
+        network(image).mean().backward()
+    pairs = zip(recorded.named_parameters(), reversible.parameters(), strict=True)
+    for (name, one), other in pairs:
+        torch.testing.assert_close(other.grad, one.grad, atol=1e-7, rtol=1e-3, msg=name)
+    assert saved_bytes(reversible, image) < 0.6 * saved_bytes(recorded, image)
+
+
+def test_an_unknown_way_to_keep_memory_is_refused() -> None:
+    with pytest.raises(OptionError, match="memory is 'none'; choose one of recorded, reversible"):
+        CDDFuseConfig(memory="none")
