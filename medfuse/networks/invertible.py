@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medfuse.errors import OptionError
 
 MIXINGS = ("free", "orthogonal")
+ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU}
 
 
 class Mixing(nn.Conv2d):
@@ -75,22 +76,30 @@ class OrthogonalMixing(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """The small network inside a coupling: 1x1, ReLU6, reflected depthwise 3x3, ReLU6, 1x1.
+    """The small network inside a coupling: 1x1, activation, reflected depthwise 3x3, activation, 1x1.
 
     Args:
         channels: number of input and output channels.
         expansion: hidden width as a multiple of the channels.
+        activation: ``"relu6"``, as published, or ``"silu"``: in a deep stack whose inputs are computed again, rounding
+            takes a value over a kink of ReLU6 now and then, and the gradient jumps.
+
+    Raises:
+        OptionError: if there is no such activation.
     """
 
-    def __init__(self, channels: int, expansion: int = 2) -> None:
+    def __init__(self, channels: int, expansion: int = 2, activation: str = "relu6") -> None:
         super().__init__()
-        hidden = channels * expansion
+        if activation not in ACTIVATIONS:
+            msg = f"activation is {activation!r}; choose one of {', '.join(ACTIVATIONS)}"
+            raise OptionError(msg)
+        hidden, active = channels * expansion, ACTIVATIONS[activation]
         self.layers = nn.Sequential(
             nn.Conv2d(channels, hidden, 1, bias=False),
-            nn.ReLU6(),
+            active(),
             nn.ReflectionPad2d(1),
             nn.Conv2d(hidden, hidden, 3, groups=hidden, bias=False),
-            nn.ReLU6(),
+            active(),
             nn.Conv2d(hidden, channels, 1, bias=False),
         )
 
@@ -110,18 +119,21 @@ class InvertibleNode(nn.Module):
         scale_clamp: bound of the exponent, by ``clamp * tanh(rho / clamp)``; 0 leaves it unbounded, as
             published.
         mixing: ``"free"``, as published, or ``"orthogonal"``, for stacks that have to be inverted.
+        activation: inside the functions, ``"relu6"`` as published or ``"silu"``; see ``Bottleneck``.
 
     Raises:
-        OptionError: if the channels are odd or there is no such mixing.
+        OptionError: if the channels are odd, or there is no such mixing or activation.
     """
 
-    def __init__(self, channels: int, scale_clamp: float = 0.0, mixing: str = "free") -> None:
+    def __init__(
+        self, channels: int, scale_clamp: float = 0.0, mixing: str = "free", activation: str = "relu6"
+    ) -> None:
         super().__init__()
         self.scale_clamp = scale_clamp
         self.mix = make_mixing(channels, mixing)
-        self.phi = Bottleneck(channels // 2)
-        self.rho = Bottleneck(channels // 2)
-        self.eta = Bottleneck(channels // 2)
+        self.phi = Bottleneck(channels // 2, activation=activation)
+        self.rho = Bottleneck(channels // 2, activation=activation)
+        self.eta = Bottleneck(channels // 2, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape; H and W at least 2."""
@@ -163,16 +175,17 @@ class AdditiveNode(nn.Module):
     Args:
         channels: number of channels C, even.
         mixing: as for ``InvertibleNode``.
+        activation: as for ``InvertibleNode``.
 
     Raises:
-        OptionError: if the channels are odd or there is no such mixing.
+        OptionError: if the channels are odd, or there is no such mixing or activation.
     """
 
-    def __init__(self, channels: int, mixing: str = "orthogonal") -> None:
+    def __init__(self, channels: int, mixing: str = "orthogonal", activation: str = "silu") -> None:
         super().__init__()
         self.mix = make_mixing(channels, mixing)
-        self.phi = Bottleneck(channels // 2)
-        self.eta = Bottleneck(channels // 2)
+        self.phi = Bottleneck(channels // 2, activation=activation)
+        self.eta = Bottleneck(channels // 2, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape; H and W at least 2."""

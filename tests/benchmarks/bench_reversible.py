@@ -69,7 +69,7 @@ def main() -> None:
     print("| depth | ordinary, MiB | reversible, MiB | ratio | time, reversible / ordinary | gradients apart |")
     print("|--:|--:|--:|--:|--:|--:|")
     for depth in given.depths:
-        network = InvertibleSequence(InvertibleNode(CHANNELS, 1.0, "orthogonal") for _ in range(depth))
+        network = InvertibleSequence(InvertibleNode(CHANNELS, 1.0, "orthogonal", "silu") for _ in range(depth))
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         gradients: dict[str, Tensor] = {}
         for _ in range(given.repeats):

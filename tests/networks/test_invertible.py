@@ -105,6 +105,8 @@ def test_published_weights_are_invertible(shared: Path) -> None:
 def test_what_makes_no_coupling_is_refused(arguments: tuple[int, float, str]) -> None:
     with pytest.raises(OptionError, match=r"channels is 7|mixing is 'random'; choose one of free, orthogonal"):
         InvertibleNode(*arguments)
+    with pytest.raises(OptionError, match="activation is 'relu'; choose one of relu6, silu"):
+        Bottleneck(8, activation="relu")
 
 
 @torch.no_grad()

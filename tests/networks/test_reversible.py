@@ -56,12 +56,21 @@ def saved_bytes(network: nn.Module, x: Tensor) -> int:
     return sum(kept.values())
 
 
-@pytest.mark.parametrize(("depth", "most"), [(3, 1e-5), (12, 1e-4), (48, 1e-3)])
+@pytest.mark.parametrize(("depth", "most"), [(3, 1e-5), (12, 1e-4), (48, 1e-4)])
 def test_gradients_are_those_of_ordinary_training(depth: int, most: float) -> None:
-    network = stack(depth)
+    torch.manual_seed(3)
+    nodes = [InvertibleNode(64, 1.0, "orthogonal", "silu") for _ in range(depth)]
+    network, x = InvertibleSequence(nodes, NO_ANCHOR), torch.randn(1, 64, 12, 10)
+    found = gradients(network, x)
+    network.anchor_every = 0
+    assert apart(found, gradients(network, x)) < most
+
+
+def test_kinks_of_the_published_activation_cost_some_accuracy_in_deep_stacks() -> None:
+    network = stack(48)
     found = gradients(network, features())
     network.anchor_every = 0
-    assert apart(found, gradients(network, features())) < most
+    assert apart(found, gradients(network, features())) < 1e-3
 
 
 def test_they_are_exact_in_double() -> None:
