@@ -14,14 +14,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.docs-installed
+LABEL_PYTHON ?= $(PYTHON)
+LABEL_VENV := .venv-label
+LABEL_INSTALLED := $(LABEL_VENV)/.installed
 
 # One thread per worker: otherwise every worker's tensor library takes all cores and they slow each other down.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1
 
-.PHONY: help install demo test lint types contract unit docs format bench clean
+.PHONY: help install demo test lint types contract unit docs label-env format bench clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## create .venv and install medfuse into it
 
@@ -48,6 +51,8 @@ docs: $(DOCS_INSTALLED)  ## build the pages into docs/_build/html
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
+label-env: $(LABEL_INSTALLED)  ## create .venv-label with MONAI Label and medfuse
+
 format: $(INSTALLED)  ## rewrite the sources in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -56,7 +61,7 @@ bench: $(INSTALLED)  ## time the slow steps
 	@$(BIN)/python tests/benchmarks/bench_steps.py
 
 clean:  ## remove everything that can be made again, .venv included
-	@rm -rf $(VENV) build dist medfuse.egg-info docs/_build docs/reference/api docs/reference/cli.md demo_output
+	@rm -rf $(VENV) $(LABEL_VENV) build dist medfuse.egg-info docs/_build docs/reference/api docs/reference/cli.md demo_output
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage coverage.xml
 	@find medfuse tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -73,4 +78,14 @@ $(INSTALLED): pyproject.toml
 $(DOCS_INSTALLED): $(INSTALLED)
 	@echo "installing the documentation tools into $(VENV)"
 	@$(PIP) --editable ".[docs]"
+	@touch $@
+
+$(LABEL_INSTALLED): requirements/label.txt
+	@$(LABEL_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+	  { echo "MONAI Label needs Python 3.11 or 3.12; name one: make label-env LABEL_PYTHON=python3.12"; exit 1; }
+	@echo "installing MONAI Label into $(LABEL_VENV), apart from medfuse's own environment"
+	@$(LABEL_PYTHON) -m venv --clear $(LABEL_VENV)
+	@$(subst $(BIN),$(LABEL_VENV)/bin,$(PIP)) "$(TORCH)"
+	@$(subst $(BIN),$(LABEL_VENV)/bin,$(PIP)) --no-deps --requirement requirements/label.txt
+	@$(subst $(BIN),$(LABEL_VENV)/bin,$(PIP)) --no-deps --editable .
 	@touch $@

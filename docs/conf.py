@@ -28,6 +28,7 @@ html_title = f"medfuse {release}"
 # Each thing is described where it is defined, not again where a package passes it on.
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 autodoc_member_order = "bysource"
+autodoc_mock_imports = ["monailabel"]  # it has an environment of its own
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False

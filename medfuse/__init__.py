@@ -52,7 +52,18 @@ _HOME = {
     "write_phantom": "medfuse.phantom",
     "write_volume": "medfuse.io.volume_files",
 }
-_SUBPACKAGES = ("evaluation", "inferers", "io", "losses", "metrics", "networks", "phantom", "training", "transforms")
+_SUBPACKAGES = (
+    "bundles",
+    "evaluation",
+    "inferers",
+    "io",
+    "losses",
+    "metrics",
+    "networks",
+    "phantom",
+    "training",
+    "transforms",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from medfuse.cli import benchmark
+from medfuse.cli import benchmark, bundle
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.fuse import fuse
 from medfuse.cli.fuse_slices import fuse_slices
 from medfuse.cli.info import info
+from medfuse.cli.label_app import label_app
 from medfuse.cli.listen import listen
 from medfuse.cli.phantom import phantom
 from medfuse.cli.phantom_pairs import phantom_pairs
@@ -17,7 +18,20 @@ from medfuse.cli.series import series
 from medfuse.cli.train import train
 from medfuse.cli.transform import transform
 
-COMMANDS = (fuse, series, transform, listen, fuse_slices, evaluate, phantom, phantom_pairs, demo, train, info)
+COMMANDS = (
+    fuse,
+    series,
+    transform,
+    listen,
+    label_app,
+    fuse_slices,
+    evaluate,
+    phantom,
+    phantom_pairs,
+    demo,
+    train,
+    info,
+)
 
 app = typer.Typer(
     name="medfuse",
@@ -30,6 +44,7 @@ app = typer.Typer(
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(bundle.app, name="bundle")
 
 
 def main() -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from medfuse.geometry import Matrix, Points, apply_affine
-from medfuse.registration.correspondence import Correspondence, correspond
 from medfuse.registration.images import affine_of
-from medfuse.registration.inner_brain import inner_points, likeness
-from medfuse.registration.mirror import symmetry_plane
 from medfuse.registration.overlap import inside_fraction
 from medfuse.registration.plausibility import weigh_matrix
 from medfuse.registration.poses import displacement_mm
 from medfuse.registration.scans import Scans
 from medfuse.registration.scrutiny import Scrutiny
-from medfuse.registration.surroundings import climb_all, look_around
-from medfuse.registration.warp_fit import WarpFit, fit_warp
-from medfuse.registration.warps import KINDS, Warp, mean_length, without
+from medfuse.registration.sight import LEAST_SCORE, fit_all, pushed, see
+from medfuse.registration.surroundings import look_around
+from medfuse.registration.warp_fit import WarpFit
+from medfuse.registration.warps import mean_length, without
+from medfuse.registration.wrong_places import NOTHING_SEEN, weigh_wrong_places
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,8 @@ class Evidence:
         wanted_mm: length of the whole quadratic displacement, from the transform.
         mirror_share: score of the moving scan left for right over the score as it is.
         inner_mirror_share: mutual information in the middle of the brain left for right, over that as it is.
-        inner_information: the latter, in nats.
+        inner_flatness: mutual information there over poses pushed off the best one by 4 mm, over that as it is.
+        inner_information: that as it is, in nats.
         symmetry: correlation -1 .. 1 of the middle of the fixed brain with its own mirror image.
         scale_error: largest departure from 1 of the stretches in the matrix.
         mirrored: 1.0 if the matrix turns left into right, else 0.0.
@@ -69,6 +67,7 @@ class Evidence:
     wanted_mm: float
     mirror_share: float
     inner_mirror_share: float
+    inner_flatness: float
     inner_information: float
     symmetry: float
     scale_error: float
@@ -80,17 +79,31 @@ class Evidence:
     @property
     def flatness(self) -> float:
         """How well poses 12 mm off the best one match, as a share of how well it matches itself."""
-        return self.information_pushed / max(self.information_best, _LEAST_SCORE)
+        return self.information_pushed / max(self.information_best, LEAST_SCORE)
+
+    @property
+    def outer_likeness(self) -> float:
+        """How well wrong places match, 12 mm off or left for right, as a share of the best one."""
+        return (self.flatness + self.mirror_share) / 2.0
+
+    @property
+    def likeness(self) -> float:
+        """The same, and inside the brain 4 mm off or left for right: the mean of all four."""
+        return (2.0 * self.outer_likeness + self.inner_flatness + self.inner_mirror_share) / 4.0
+
+    @property
+    def inner_share(self) -> float:
+        """What the scans share inside the brain, over what they share all over."""
+        return self.inner_information / max(self.information_best, LEAST_SCORE)
 
 
 UNKNOWN_MM = 100.0  # nothing in the scans says where the head is
-_LEAST_SCORE = 1e-3  # nats; smaller scores are none
 _EVERY = 4  # of the points of the head, that lengths are averaged over
 _NOTHING_SEEN = {
+    **NOTHING_SEEN,
     **dict.fromkeys(("remaining_mm", "climbed_mm", "estimates_apart_mm", "wanted_mm"), UNKNOWN_MM),
     **dict.fromkeys(("information_best", "information_pushed", "scale_mm", "scale_gain", "shape_mm"), 0.0),
-    **dict.fromkeys(("shape_gain", "bend_mm", "bend_gain", "mirror_share", "symmetry"), 0.0),
-    **dict.fromkeys(("inner_mirror_share", "inner_information"), 0.0),
+    **dict.fromkeys(("shape_gain", "bend_mm", "bend_gain"), 0.0),
 }
 
 
@@ -106,47 +119,19 @@ def gather(scans: Scans, fixed_to_moving_ras: Matrix, scrutiny: Scrutiny) -> Evi
         The figures.
     """
     around = look_around(scans, fixed_to_moving_ras, scrutiny)
-    best = _see(scans, around.best, scrutiny)
+    best = see(scans, around.best, scrutiny)
     figures = _of_the_matrix(scans, fixed_to_moving_ras)
-    here = _see(scans, fixed_to_moving_ras, scrutiny)
+    here = see(scans, fixed_to_moving_ras, scrutiny)
     figures["information"] = 0.0 if here is None else here.table()[1]
-    figures["coarse_gain"] = around.coarse_best / max(around.coarse_here, _LEAST_SCORE) - 1.0
+    figures["coarse_gain"] = around.coarse_best / max(around.coarse_here, LEAST_SCORE) - 1.0
     if best is None:
         return Evidence(**figures, **_NOTHING_SEEN)
-    fits = _fit_all(best, _still(scans), scrutiny)
+    fits = fit_all(best, scans, scrutiny)
     figures |= _of_the_fits(fits, around.best, fixed_to_moving_ras, scans.head_points_mm[::_EVERY])
     shift = fits["rigid"].warp.at(best.points_mm)
     figures["information_best"] = best.table(shift)[1]
-    figures["information_pushed"] = _pushed(best, shift, scrutiny.push_mm)
-    return Evidence(**figures, **_of_the_mirror(scans, around.best, fits["rigid"], scrutiny))
-
-
-def _of_the_mirror(scans: Scans, best: Matrix, fit: WarpFit, scrutiny: Scrutiny) -> dict[str, float]:
-    """Return how well the moving scan fits left for right, over the whole head and in the middle of the brain."""
-    pose = climb_all(scans, best @ symmetry_plane(scans)[0], scrutiny)
-    mirrored = _see(scans, pose, scrutiny)
-    inner = inner_points(scans.head_points_mm)
-    reflection = np.asarray(np.linalg.inv(best) @ pose)
-    figures = {"symmetry": likeness(scans.pairs[-1].fixed, inner, reflection)}
-    if mirrored is None:
-        return {**figures, "mirror_share": 0.0, "inner_mirror_share": 0.0, "inner_information": 0.0}
-    other = _fit_all(mirrored, _still(scans), scrutiny, KINDS[:1])["rigid"]
-    here, there = (_inner_information(scans, inner, *pair, scrutiny) for pair in ((best, fit), (pose, other)))
-    return {
-        **figures,
-        "mirror_share": other.score / max(fit.score, _LEAST_SCORE),
-        "inner_mirror_share": there / max(here, _LEAST_SCORE),
-        "inner_information": here,
-    }
-
-
-def _inner_information(scans: Scans, inner: Points, pose: Matrix, fit: WarpFit, scrutiny: Scrutiny) -> float:
-    """Return the mutual information at points inside the brain, in nats."""
-    pair = scans.pairs[-1]
-    seen = correspond(
-        pair.fixed, pair.moving, inner, pose, scrutiny.inner_bins, scrutiny.inner_points, scrutiny.inner_rim_mm
-    )
-    return 0.0 if seen is None else seen.table(fit.warp.at(seen.points_mm))[1]
+    figures["information_pushed"] = pushed(best, shift, scrutiny.push_mm)
+    return Evidence(**figures, **weigh_wrong_places(scans, around.best, fits["rigid"], scrutiny))
 
 
 def _of_the_matrix(scans: Scans, matrix: Matrix) -> dict[str, float]:
@@ -166,7 +151,7 @@ def _of_the_matrix(scans: Scans, matrix: Matrix) -> dict[str, float]:
 def _of_the_fits(fits: dict[str, WarpFit], best: Matrix, given: Matrix, points: Points) -> dict[str, float]:
     """Return how far the transform is from the best displacements of each kind, and what each of them gains."""
     shifts = {kind: fit.warp.at(points) for kind, fit in fits.items()}
-    scores = {kind: max(fit.score, _LEAST_SCORE) for kind, fit in fits.items()}
+    scores = {kind: max(fit.score, LEAST_SCORE) for kind, fit in fits.items()}
     start = apply_affine(given, points)
     return {
         "remaining_mm": mean_length(apply_affine(best, points + shifts["rigid"]) - start),
@@ -180,33 +165,3 @@ def _of_the_fits(fits: dict[str, WarpFit], best: Matrix, given: Matrix, points: 
         "bend_gain": scores["quadratic"] / scores["similar"] - 1.0,
         "wanted_mm": mean_length(apply_affine(best, points + shifts["quadratic"]) - start),
     }
-
-
-def _see(scans: Scans, pose: Matrix, scrutiny: Scrutiny) -> Correspondence | None:
-    pair = scans.pairs[-1]
-    return correspond(
-        pair.fixed, pair.moving, scans.head_points_mm, pose, scrutiny.bins, scrutiny.points, scrutiny.rim_mm
-    )
-
-
-def _still(scans: Scans) -> Warp:
-    """Return the displacement by nothing."""
-    pair = scans.pairs[-1]
-    return Warp(KINDS[0], pair.center_mm, pair.radius_mm, np.zeros(6))
-
-
-def _fit_all(
-    seen: Correspondence, warp: Warp, scrutiny: Scrutiny, kinds: tuple[str, ...] = KINDS
-) -> dict[str, WarpFit]:
-    """Fit displacements of each kind, each from the simpler one before it."""
-    fits = {}
-    for kind in kinds:
-        fits[kind] = fit_warp(seen, warp, kind, scrutiny.rounds, scrutiny.steps)
-        warp = fits[kind].warp
-    return fits
-
-
-def _pushed(seen: Correspondence, shift_mm: Points, push_mm: float) -> float:
-    """Return the mean information after a further push along each axis, either way."""
-    pushes = np.vstack([np.eye(3), -np.eye(3)]) * push_mm
-    return float(np.mean([seen.table(shift_mm + push)[1] for push in pushes]))

@@ -37,7 +37,7 @@ def find(evidence: Evidence, error_mm: float, limits: Limits, rigid: bool) -> li
     Returns:
         The findings, the gravest first; at least one.
     """
-    checks = (_of_the_overlap, _of_the_peak, _of_the_mirror, _of_the_shape, _of_the_matrix)
+    checks = (_of_the_overlap, _of_the_peak, _of_the_mirror, _of_the_identity, _of_the_shape, _of_the_matrix)
     found = [finding for check in checks for finding in check(evidence, limits, rigid)]
     found.append(_of_the_error(evidence, error_mm, limits))
     found = sorted(found, key=lambda finding: -GRADES.index(finding.grade))
@@ -97,22 +97,23 @@ def _of_the_peak(evidence: Evidence, limits: Limits, rigid: bool) -> Iterator[Fi
 
 def _of_the_mirror(evidence: Evidence, limits: Limits, rigid: bool) -> Iterator[Finding]:
     grade = above(evidence.mirror_share, limits.mirror_share)
-    inner = above(evidence.inner_mirror_share, limits.inner_mirror_share)
-    if FAIL in (grade, inner) and evidence.symmetry < limits.symmetry:
+    if evidence.symmetry >= limits.symmetry:
+        yield Finding(grade, "The head is nearly symmetric: whether left and right are exchanged cannot be told.")
+    elif grade == FAIL or evidence.inner_mirror_share > limits.inner_mirror_share:
         sentence = "The moving scan fits better left for right: it may be mirrored. Check the side with the patient."
         yield Finding(FAIL, sentence)
-    elif evidence.symmetry >= limits.symmetry:
-        yield Finding(grade, "The head is nearly symmetric: whether left and right are exchanged cannot be told.")
-        if below(evidence.inner_information, limits.inner_information) != PASS:
-            yield Finding(
-                WARN, "Inside the brain the scans share next to nothing: another patient's would fit as well."
-            )
-    elif WARN in (grade, inner):
-        sentence = (
-            f"Inside the brain the scan fits {evidence.inner_mirror_share:.0%} as well left for right, though this "
-            f"brain is not symmetric: it may be another patient's, or show too little to tell."
-        )
-        yield Finding(WARN, sentence)
+    elif grade == WARN:
+        yield Finding(WARN, "The moving scan fits as well left for right, though the head is not symmetric.")
+
+
+def _of_the_identity(evidence: Evidence, limits: Limits, rigid: bool) -> Iterator[Finding]:
+    outline = evidence.outer_likeness > limits.outline_likeness and evidence.inner_share < limits.outline_share
+    if outline and (evidence.outer_likeness > limits.outer_likeness or evidence.shape_mm > limits.outline_shape_mm):
+        sentence = "The scans share the outline of the head and little else, and the outlines do not match closely"
+        yield Finding(WARN, f"{sentence}: this may be another patient's scan, or a wrong side.")
+    elif not outline and evidence.likeness > limits.likeness:
+        sentence = f"Places a little off, or left for right, match {evidence.likeness:.0%} as well as the best one"
+        yield Finding(WARN, f"{sentence}: this may be another patient's scan, a wrong side, or too little to tell by.")
 
 
 def _of_the_shape(evidence: Evidence, limits: Limits, rigid: bool) -> Iterator[Finding]:

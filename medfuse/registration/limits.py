@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from medfuse.configs import read_config
 
@@ -36,9 +37,13 @@ class Limits:
         scale_evidence: that change in mm times what it gains.
         bend_mm: smooth bending of the head that would improve the match.
         mirror_share: score left for right over the score as it is.
-        inner_mirror_share: the same in the middle of a brain that is not symmetric itself.
-        inner_information: nats in the middle of a symmetric brain; below it one patient looks like another.
+        inner_mirror_share: the same in the middle of a brain that is not symmetric itself; beyond it, mirrored.
         symmetry: likeness of the middle of a brain with its own mirror image, from where on it counts as symmetric.
+        likeness: how well wrong places match, outside and inside the brain; beyond it, in doubt.
+        outer_likeness: the same of scans that share their outline and little else.
+        outline_likeness: from where on, over the whole head, scans may be such a pair ...
+        outline_share: ... if what they share inside the brain is less than this, over what they share all over.
+        outline_shape_mm: change of the head's shape that would improve the match of such a pair.
         scale_error: departure of the matrix from a rigid motion.
         turn_degrees: turn between the two scans.
     """
@@ -54,15 +59,21 @@ class Limits:
     scale_evidence: Limit
     bend_mm: Limit
     mirror_share: Limit
-    inner_mirror_share: Limit
-    inner_information: Limit
+    inner_mirror_share: float
     symmetry: float
+    likeness: float
+    outer_likeness: float
+    outline_likeness: float
+    outline_share: float
+    outline_shape_mm: float
     scale_error: Limit
     turn_degrees: Limit
 
 
 def load_limits() -> Limits:
     """Return the limits of ``configs/verdict.json``."""
-    numbers = dict(read_config("verdict")["limits"])
-    symmetry = numbers.pop("symmetry")
-    return Limits(symmetry=symmetry, **{name: Limit(*pair) for name, pair in numbers.items()})
+    numbers: dict[str, Any] = read_config("verdict")["limits"]
+    limits: dict[str, Any] = {
+        name: Limit(*value) if isinstance(value, list) else value for name, value in numbers.items()
+    }
+    return Limits(**limits)

@@ -19,6 +19,7 @@ class Scrutiny:
         inner_bins: histogram bins in the middle of the brain.
         inner_points: how many points are compared there.
         inner_rim_mm: how far they are strewn about.
+        inner_push_mm: distance of the poses with which the transform is compared there.
         rim_mm: how far points reach beyond the head.
         push_mm: distance of the poses with which the transform is compared to see whether it is a peak.
         rounds: how often the table of values that go together is learnt.
@@ -34,6 +35,7 @@ class Scrutiny:
     inner_bins: int
     inner_points: int
     inner_rim_mm: float
+    inner_push_mm: float
     rim_mm: float
     push_mm: float
     rounds: int

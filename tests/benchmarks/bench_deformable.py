@@ -1,8 +1,10 @@
-"""Compare deformable registrations on planted deformations: ``python tests/benchmarks/bench_deformable.py``.
+"""Compare deformable registrations on planted deformations of phantom heads and made-up torsos.
 
-Heads of the phantom with Gaussian pushes of 8 mm, and made-up torsos with a breath of 11 to 21 mm and pushes of 4 mm.
-Every method begins at the true rigid part, and all take turns in one run. Set ``OMP_NUM_THREADS`` and
-``ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS`` to 1: the seconds are those of the processor.
+``PYTHONPATH=tests python tests/benchmarks/bench_deformable.py``, with ``OMP_NUM_THREADS`` and
+``ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS`` at 1: the seconds are those of the processor.
+
+Heads have Gaussian pushes of 8 mm, torsos a breath of 11 to 21 mm and pushes of 4 mm. Every method begins at the true
+rigid part, and all take turns in one run. The settings of the rivals were chosen on seed 0, those of medfuse on seed 1.
 """
 
 from __future__ import annotations
@@ -16,14 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from deformable_rivals import (
-    PointMap,
-    ants_own_settings,
-    ants_syn,
-    elastix_bspline,
-    elastix_own_settings,
-    simpleitk_bspline,
-)
+from deformable_rivals import PointMap, ants_syn, elastix_bspline, simpleitk_bspline
 from made_deformed import DeformedPair, Warp, breathing, bumps, deformed_head, torso_pair
 
 from medfuse.geometry import Points, apply_affine, directions, spacing_mm
@@ -42,6 +37,11 @@ def medfuse_affine(pair: DeformedPair) -> PointMap:
 
 
 def medfuse_bspline(pair: DeformedPair) -> PointMap:
+    displacement = register_deformable(*_scans(pair), pair.start).displacement
+    return lambda points: move_points(points, pair.start, displacement)
+
+
+def medfuse_both(pair: DeformedPair) -> PointMap:
     matrix = register_affine(*_scans(pair), pair.start).fixed_to_moving_ras
     displacement = register_deformable(*_scans(pair), matrix).displacement
     return lambda points: move_points(points, matrix, displacement)
@@ -50,12 +50,11 @@ def medfuse_bspline(pair: DeformedPair) -> PointMap:
 METHODS: dict[str, tuple[Callable[[DeformedPair], PointMap], str]] = {
     "rigid": (lambda pair: lambda points: apply_affine(pair.start, points), "numpy"),
     "medfuse affine": (medfuse_affine, "numpy"),
-    "medfuse affine + B-spline": (medfuse_bspline, "numpy"),
+    "medfuse B-spline": (medfuse_bspline, "numpy"),
+    "medfuse affine + B-spline": (medfuse_both, "numpy"),
     "SimpleITK B-spline": (simpleitk_bspline, "SimpleITK"),
     "elastix B-spline": (elastix_bspline, "itk"),
-    "elastix B-spline, own settings": (elastix_own_settings, "itk"),
     "ANTs SyN": (ants_syn, "ants"),
-    "ANTs SyN, own settings": (ants_own_settings, "ants"),
 }
 
 
@@ -99,7 +98,7 @@ def tried(method: Callable[[DeformedPair], PointMap], pair: DeformedPair) -> Out
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(1)
     methods = {name: method for name, (method, package) in METHODS.items() if importlib.util.find_spec(package)}

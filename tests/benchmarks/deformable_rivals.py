@@ -1,7 +1,7 @@
 """Deformable registration by other libraries: SimpleITK and elastix B-splines, and the SyN of ANTs.
 
-All begin at the same rigid transform and run on one thread. Unless named "own settings", they are given the volumes as
-medfuse prepares them for itself: 4 mm voxels, values clipped and spread over shades, and the body as a mask.
+All begin at the same rigid transform and run on one thread. They are given the volumes as medfuse prepares them for
+itself: 4 mm voxels, values clipped and spread over shades, and the body as a mask.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def prepared(pair: DeformedPair) -> Prepared:
     )
 
 
-def simpleitk_bspline(pair: DeformedPair, control_mm: float = 32.0, iterations: int = 30) -> PointMap:
+def simpleitk_bspline(pair: DeformedPair, control_mm: float = 64.0, iterations: int = 30) -> PointMap:
     """Register by SimpleITK: a B-spline of two levels, Mattes mutual information and L-BFGS."""
     images = prepared(pair)
     method = sitk.ImageRegistrationMethod()
@@ -74,13 +74,31 @@ def simpleitk_bspline(pair: DeformedPair, control_mm: float = 32.0, iterations: 
     return _then_start(spline, pair.start)
 
 
-def elastix_bspline(pair: DeformedPair, control_mm: float = 32.0, bending: float = 10.0) -> PointMap:
-    """Register by elastix: its default B-spline, with all that helps it here.
-
-    A bending penalty, 4000 new samples in each of 250 iterations, and the mask.
-    """
+def elastix_bspline(pair: DeformedPair, control_mm: float = 32.0, bending: float = 5000.0) -> PointMap:
+    """Register by elastix: its default B-spline with a bending penalty, 4000 new samples at each step, and the mask."""
     itk = importlib.import_module("itk")
     images = prepared(pair)
+    settings = itk.ParameterObject.New()
+    settings.AddParameterMap(_elastix_settings(itk, control_mm, bending))
+    fixed = _itk(itk, images.fixed)
+    method = itk.ElastixRegistrationMethod.New(fixed, _itk(itk, _moved_back(images.moving, pair.start)))
+    method.SetParameterObject(settings)
+    method.SetFixedMask(_itk(itk, images.mask))
+    method.SetNumberOfThreads(1)
+    method.LogToConsoleOff()
+    method.UpdateLargestPossibleRegion()
+    transformix = itk.TransformixFilter.New(fixed)
+    transformix.SetTransformParameterObject(method.GetTransformParameterObject())
+    transformix.SetComputeDeformationField(True)
+    with tempfile.TemporaryDirectory() as folder:
+        transformix.SetOutputDirectory(folder)
+        transformix.UpdateLargestPossibleRegion()
+    field = sitk.GetImageFromArray(itk.array_from_image(transformix.GetOutputDeformationField()), isVector=True)
+    field.CopyInformation(images.fixed)
+    return _then_start(sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64)), pair.start)
+
+
+def _elastix_settings(itk: Any, control_mm: float, bending: float) -> Any:
     settings = itk.ParameterObject.New().GetDefaultParameterMap("bspline", 2, control_mm)
     settings["Registration"] = ["MultiMetricMultiResolutionRegistration"]
     settings["Metric"] = ["AdvancedMattesMutualInformation", "TransformBendingEnergyPenalty"]
@@ -89,58 +107,21 @@ def elastix_bspline(pair: DeformedPair, control_mm: float = 32.0, bending: float
     settings["NumberOfSpatialSamples"] = ["4000"]
     settings["MaximumNumberOfSamplingAttempts"] = ["20"]
     settings["GridSpacingSchedule"] = ["2", "1"]
-    return _elastix(itk, images.fixed, images.moving, images.mask, settings, pair.start)
-
-
-def elastix_own_settings(pair: DeformedPair) -> PointMap:
-    """Register by elastix' default parameter map "bspline", on the volumes as they are."""
-    itk = importlib.import_module("itk")
-    fixed, moving = to_image(pair.fixed, pair.fixed_affine), to_image(pair.moving, pair.moving_affine)
-    settings = itk.ParameterObject.New().GetDefaultParameterMap("bspline")
-    return _elastix(itk, fixed, moving, None, settings, pair.start)
+    settings["RandomSeed"] = ["1"]
+    settings["WriteResultImage"] = ["false"]
+    return settings
 
 
 def ants_syn(pair: DeformedPair) -> PointMap:
     """Register by the SyN of ANTs with mutual information."""
-    images = prepared(pair)
-    return _ants(images.fixed, images.moving, pair.start)
-
-
-def ants_own_settings(pair: DeformedPair) -> PointMap:
-    """Register by the SyN of ANTs with mutual information, on the volumes as they are."""
-    return _ants(to_image(pair.fixed, pair.fixed_affine), to_image(pair.moving, pair.moving_affine), pair.start)
-
-
-def _elastix(itk: Any, fixed: Image, moving: Image, mask: Image | None, settings: Any, start: Matrix) -> PointMap:
-    settings["RandomSeed"] = ["1"]
-    settings["WriteResultImage"] = ["false"]
-    parameters = itk.ParameterObject.New()
-    parameters.AddParameterMap(settings)
-    method = itk.ElastixRegistrationMethod.New(_itk(itk, fixed), _itk(itk, _moved_back(moving, start)))
-    method.SetParameterObject(parameters)
-    method.SetNumberOfThreads(1)
-    method.LogToConsoleOff()
-    if mask is not None:
-        method.SetFixedMask(_itk(itk, mask))
-    method.UpdateLargestPossibleRegion()
-    transformix = itk.TransformixFilter.New(_itk(itk, fixed))
-    transformix.SetTransformParameterObject(method.GetTransformParameterObject())
-    transformix.SetComputeDeformationField(True)
-    with tempfile.TemporaryDirectory() as folder:
-        transformix.SetOutputDirectory(folder)
-        transformix.UpdateLargestPossibleRegion()
-    field = sitk.GetImageFromArray(itk.array_from_image(transformix.GetOutputDeformationField()), isVector=True)
-    field.CopyInformation(fixed)
-    return _then_start(sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64)), start)
-
-
-def _ants(fixed: Image, moving: Image, start: Matrix) -> PointMap:
     ants = importlib.import_module("ants")
+    images = prepared(pair)
     with tempfile.TemporaryDirectory() as folder:
         found = ants.registration(
-            _of_ants(ants, fixed),
-            _of_ants(ants, _moved_back(moving, start)),
+            _of_ants(ants, images.fixed),
+            _of_ants(ants, _moved_back(images.moving, pair.start)),
             "SyNOnly",
+            mask=_of_ants(ants, images.mask),
             initial_transform="Identity",
             syn_metric="mattes",
             random_seed=1,
@@ -148,7 +129,7 @@ def _ants(fixed: Image, moving: Image, start: Matrix) -> PointMap:
         )
         (path,) = (name for name in found["fwdtransforms"] if name.endswith("Warp.nii.gz"))
         field = sitk.ReadImage(path, sitk.sitkVectorFloat64)
-    return _then_start(sitk.DisplacementFieldTransform(field), start)
+    return _then_start(sitk.DisplacementFieldTransform(field), pair.start)
 
 
 def _then_start(transform: Any, start: Matrix) -> PointMap:

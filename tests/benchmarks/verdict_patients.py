@@ -13,7 +13,7 @@ import torch
 from medfuse.geometry import Matrix, Points
 from medfuse.phantom import PhantomOptions, make_phantom
 
-CACHE = Path(os.environ.get("MEDFUSE_VERDICT_CACHE", Path.home() / ".cache" / "medfuse_verdict"))
+CACHE_VARIABLE = "MEDFUSE_VERDICT_CACHE"
 SCALE = 0.8  # of the small phantom's voxels, which then are about 3 mm wide
 
 
@@ -35,10 +35,15 @@ class Patient:
     points: Points
 
 
+def cache_folder() -> Path:
+    """Return where what was made is kept: a folder of the user's, unless the environment names another."""
+    return Path(os.environ.get(CACHE_VARIABLE, Path.home() / ".cache" / "medfuse_verdict"))
+
+
 @lru_cache(maxsize=4)
 def phantom(seed: int, noise: float) -> dict[str, np.ndarray]:
     """Return the arrays of a phantom head: volumes, affines, poses and points, by name."""
-    path = CACHE / f"phantom_{seed}_{noise:g}.npz"
+    path = cache_folder() / f"phantom_{seed}_{noise:g}.npz"
     if not path.exists():
         made = make_phantom(PhantomOptions(seed=seed, profile="small", scale=SCALE, noise=noise, lesions=()))
         arrays: dict[str, np.ndarray] = {}
@@ -47,7 +52,7 @@ def phantom(seed: int, noise: float) -> dict[str, np.ndarray]:
             arrays[f"{name} affine"] = np.asarray(volume.affine, dtype=np.float64)
             arrays[f"{name} pose"] = made.head_to_scanner_ras[name]
             arrays[f"{name} points"] = made.head_points_mm(name)
-        CACHE.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}.npz")
         np.savez(aside, **arrays)
         aside.replace(path)

@@ -77,6 +77,21 @@ def test_a_scan_stays_on_itself(patient: Phantom) -> None:
     assert np.abs(moved - patient.head_points_mm("MR_T1")).max() < 0.2
 
 
+def test_it_does_not_matter_where_the_world_has_its_origin(patient: Phantom) -> None:
+    change = planted(patient, [[1.06, 0.03, 0.0], [0.0, 0.95, 0.02], [0.0, 0.0, 1.04]])
+    values, affine = scan(patient, "CT")
+    fixed, fixed_affine = scan(patient, "MR_T1")
+    truth = patient.fixed_to_moving_ras("MR_T1", "CT")
+    aside = np.eye(4)
+    aside[:3, 3] = (300.0, -200.0, 150.0)
+    hasty = dataclasses.replace(BODY, samples=20_000)
+    here = register_affine(fixed, fixed_affine, values, change @ affine, truth, hasty).fixed_to_moving_ras
+    start = truth @ np.linalg.inv(aside)
+    there = register_affine(fixed, aside @ fixed_affine, values, change @ affine, start, hasty).fixed_to_moving_ras
+    points = patient.head_points_mm("MR_T1")
+    np.testing.assert_allclose(apply_affine(there @ aside, points), apply_affine(here, points), atol=0.3)
+
+
 def test_implausible_scale_is_refused_in_one_line(patient: Phantom) -> None:
     change = planted(patient, [[1.06, 0.0, 0.0], [0.0, 1.06, 0.0], [0.0, 0.0, 1.06]])
     narrow = dataclasses.replace(BODY, largest_scale=1.02, attempts=2, stiffening=1.1, samples=20_000)

@@ -71,5 +71,16 @@ def test_a_fold_in_a_single_corner_of_a_cell_is_noticed() -> None:
     assert jacobian_range(poked, affine, np.eye(4))[0] == pytest.approx(1.0 - 4.5 / 4.0)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_fold_along_an_outer_edge_is_noticed(axis: int, end: int) -> None:
+    folded = np.zeros((3, *SHAPE))
+    edge: list[int | slice] = [end, end, end]
+    edge[axis] = slice(0, None, 2)
+    folded[axis][tuple(edge)] = 5.0
+    low, _ = jacobian_range(torch.from_numpy(folded), np.diag([4.0, 4.0, 4.0, 1.0]), np.eye(4))
+    assert low == pytest.approx(1.0 - 5.0 / 4.0)
+
+
 def test_a_reflection_is_negative() -> None:
     assert jacobian_range(torch.zeros(3, *SHAPE), OBLIQUE, np.diag([-1.0, 1.0, 1.0, 1.0]))[1] == pytest.approx(-1.0)

@@ -91,13 +91,15 @@ def test_no_displacement_resamples_as_none() -> None:
 
 
 def test_a_constant_displacement_is_a_shift() -> None:
-    push = (5.0, -7.0, 4.0)
+    push = (-9.0, 7.0, -6.0)  # some voxels leave the scan, others come in
     values, seen = resample_to(scan(), MOVING, FIXED_SHAPE, FIXED, shifted(TURN, push))
     again, seen_again = resample_to(scan(), MOVING, FIXED_SHAPE, FIXED, TURN, constant(push))
     assert torch.equal(seen, seen_again)
     torch.testing.assert_close(again, values, atol=1e-4, rtol=0.0)
-    unmoved, _ = resample_to(scan(), MOVING, FIXED_SHAPE, FIXED, TURN)
+    unmoved, seen_unmoved = resample_to(scan(), MOVING, FIXED_SHAPE, FIXED, TURN)
     assert (again - unmoved).abs().max() > 0.2
+    assert (seen & ~seen_unmoved).any()
+    assert (~seen & seen_unmoved).any()
 
 
 def test_a_displacement_on_equal_grids_is_not_overlooked() -> None:
