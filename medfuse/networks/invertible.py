@@ -38,7 +38,7 @@ class Mixing(nn.Conv2d):
 
     @torch.jit.unused
     def log_determinant(self) -> Tensor:
-        """Return log |det| at one pixel, a scalar."""
+        """Return the logarithm of the absolute determinant at one pixel, a scalar."""
         found: Tensor = torch.linalg.slogdet(self.weight[:, :, 0, 0].double()).logabsdet
         return found.to(self.weight.dtype)
 
@@ -66,7 +66,7 @@ class OrthogonalMixing(nn.Module):
         return torch.conv2d(y - self.bias[:, None, None], self.rotation().T[:, :, None, None])
 
     def log_determinant(self) -> Tensor:
-        """Return log |det| at one pixel: 0."""
+        """Return the logarithm of the absolute determinant at one pixel: 0."""
         return self.bias.new_zeros(())
 
     def rotation(self) -> Tensor:
@@ -149,7 +149,7 @@ class InvertibleNode(nn.Module):
 
     @torch.jit.unused
     def with_log_determinant(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, C, H, W) to the same shape, and return log |det J| of the whole map, (B,), beside it."""
+        """Map (B, C, H, W) to the same shape, and return the log-determinant of the whole map, (B,), beside it."""
         y, log_scale = self._couple(x)
         return y, log_scale.flatten(1).sum(dim=1) + self.mix.log_determinant() * (x.shape[2] * x.shape[3])
 
@@ -201,7 +201,7 @@ class AdditiveNode(nn.Module):
         return undone
 
     def with_log_determinant(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, C, H, W) to the same shape, and return log |det J| of the whole map, (B,), beside it."""
+        """Map (B, C, H, W) to the same shape, and return the log-determinant of the whole map, (B,), beside it."""
         per_pixel = self.mix.log_determinant() * (x.shape[2] * x.shape[3])
         return self(x), per_pixel.expand(x.shape[0])
 

@@ -28,7 +28,7 @@ class Invertible(Protocol):
         """Map (B, C, H, W) back."""
 
     def with_log_determinant(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, C, H, W) to the same shape, and return log |det J|, (B,), beside it."""
+        """Map (B, C, H, W) to the same shape, and return the log-determinant of the Jacobian, (B,), beside it."""
 
 
 class InvertibleSequence(nn.Sequential):
@@ -74,7 +74,7 @@ class InvertibleSequence(nn.Sequential):
         return y
 
     def with_log_determinant(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, C, H, W) to the same shape, and return log |det J|, (B,), beside it; everything is recorded."""
+        """Map (B, C, H, W) to the same shape, and return the log-determinant, (B,); everything is recorded."""
         total = x.new_zeros(x.shape[0])
         for layer in _layers(self):
             x, log_determinant = layer.with_log_determinant(x)

@@ -24,7 +24,7 @@ class ControlGrid:
     spacing_mm: float
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def counts(self) -> tuple[int, int, int]:
         """Numbers of control points: one lies before the edge, and two or three beyond the other."""
         i, j, k = (int(np.ceil(extent / self.spacing_mm - 1e-9)) + 3 for extent in self.extent_mm)
         return i, j, k
@@ -46,10 +46,10 @@ def basis(grid: ControlGrid, axis: int, positions_mm: Field) -> Field:
         (N, control points) weights; each row has four that are not zero and sums to 1.
     """
     place = positions_mm / grid.spacing_mm + 1.0
-    first = np.clip(np.floor(place).astype(np.int64) - 1, 0, grid.shape[axis] - 4)
+    first = np.clip(np.floor(place).astype(np.int64) - 1, 0, grid.counts[axis] - 4)
     t = place - first - 1.0
     pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    weights = np.zeros((len(place), grid.shape[axis]))
+    weights = np.zeros((len(place), grid.counts[axis]))
     for offset, piece in enumerate(pieces):
         weights[np.arange(len(place)), first + offset] = piece / 6.0
     return weights
@@ -95,7 +95,7 @@ def subdivide(coefficients: Field, grid: ControlGrid) -> Field:
     Returns:
         (3, I', J', K') on ``grid.halved()``.
     """
-    for axis, count in enumerate(grid.halved().shape, start=1):
+    for axis, count in enumerate(grid.halved().counts, start=1):
         old = np.moveaxis(coefficients, axis, 0)
         new = np.empty((2 * len(old) - 3, *old.shape[1:]))
         new[0::2] = (old[:-1] + old[1:]) / 2.0

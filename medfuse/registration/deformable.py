@@ -115,7 +115,7 @@ def _search(
     """Deform level by level, refining the control points on the way."""
     i, j, k = (spacing_mm(fixed_affine_ras) * shape).tolist()
     grid = ControlGrid((i, j, k), numbers.levels[0].control_mm)
-    coefficients = np.zeros((3, *grid.shape))
+    coefficients = np.zeros((3, *grid.counts))
     for done, level in enumerate(numbers.levels, start=1):
         while grid.spacing_mm > 1.5 * level.control_mm:
             coefficients, grid = subdivide(coefficients, grid), grid.halved()

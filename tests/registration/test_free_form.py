@@ -107,7 +107,7 @@ def test_the_pull_on_points_is_the_slope_of_the_score(sources: Sources) -> None:
 
 @pytest.mark.parametrize("energy", [bending, stretching])
 def test_the_pull_of_stiffness_is_the_slope_of_its_cost(energy: Callable[..., tuple[float, np.ndarray]]) -> None:
-    coefficients = np.random.default_rng(6).normal(size=(3, *GRID.shape))
+    coefficients = np.random.default_rng(6).normal(size=(3, *GRID.counts))
     _, gradient = energy(coefficients, GRID.spacing_mm)
     for index in some(coefficients):
         expected = slope(lambda c: energy(c, GRID.spacing_mm)[0], coefficients, index, 1e-3)
@@ -115,7 +115,7 @@ def test_the_pull_of_stiffness_is_the_slope_of_its_cost(energy: Callable[..., tu
 
 
 def test_bending_is_free_for_affine_maps_and_stretching_for_shifts() -> None:
-    places = np.stack(np.meshgrid(*[20.0 * np.arange(n) for n in GRID.shape], indexing="ij"))
+    places = np.stack(np.meshgrid(*[20.0 * np.arange(n) for n in GRID.counts], indexing="ij"))
     tilted = np.einsum("ab,bijk->aijk", [[0.1, 0.0, 0.2], [0.0, -0.1, 0.0], [0.05, 0.0, 0.0]], places)
     assert bending(tilted, 20.0)[0] == pytest.approx(0.0, abs=1e-20)
     assert stretching(tilted, 20.0)[0] > 0.1
@@ -197,7 +197,7 @@ def test_soft_tissue_gets_shades_of_its_own() -> None:
 def test_control_points_move_toward_a_shifted_scan_of_other_contrast() -> None:
     level = prepare_sources(*blobs(), *blobs(shift_mm=3.0, negative=True), [4.0], HOW)[4.0]
     grid = ControlGrid((60.0, 56.0, 52.0), 60.0)
-    at_rest = np.zeros((3, *grid.shape))
+    at_rest = np.zeros((3, *grid.counts))
     found = deform(level, np.eye(4), grid, at_rest, Climb(10_000, 30, 1.0, Stiffness(10.0, 0.005)))
     comparison, axes = comparison_under(level, np.eye(4), grid, at_rest, 10_000)
     before, after = (information_of(comparison, np.eye(4), axes, c) for c in (at_rest, found))
