@@ -72,7 +72,7 @@ $(INSTALLED): pyproject.toml
 	  { echo "could not create $(VENV); on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@echo "installing medfuse into $(VENV); PyTorch is large, the first time takes some minutes"
 	@$(PIP) "$(TORCH)"
-	@$(PIP) --editable ".[train,mlflow,dicom,baselines,test]"
+	@$(PIP) --editable ".[train,mlflow,dicom,baselines,bundles,onnx,test]"
 	@touch $@
 
 $(DOCS_INSTALLED): $(INSTALLED)
