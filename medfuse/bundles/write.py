@@ -54,12 +54,12 @@ def write_bundle(
     return target
 
 
-def replaced(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config in which a bundle's own values stand in place of those that all share.
+def filled(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config in which a bundle's own values stand where what all share leaves a place open.
 
     Args:
-        config: what all share.
-        own: values by key, ``::`` leads into a group; keys that the config lacks are left out.
+        config: what all share; null is an open place.
+        own: values by key, ``::`` leads into a group; those for which the config has no open place are left out.
     """
     result = copy.deepcopy(dict(config))
     for key, value in own.items():
@@ -67,7 +67,7 @@ def replaced(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
         group: Any = result
         for name in groups:
             group = group.get(name, {})
-        if last in group:
+        if last in group and group[last] is None:
             group[last] = value
     return result
 
@@ -77,9 +77,9 @@ def _write_configs(entry: BundleEntry, network: nn.Module, folder: Path) -> None
     own = {"network_def": _definition(network), **entry.configs}
     for path in sorted((COMMON / "configs").iterdir()):
         if path.name == _METADATA:
-            _write_json(replaced(read_json(path), entry.metadata), folder / path.name)
+            _write_json(filled(read_json(path), entry.metadata), folder / path.name)
         elif path.suffix == ".json":
-            _write_json(replaced(read_json(path), own), folder / path.name)
+            _write_json(filled(read_json(path), own), folder / path.name)
         else:
             shutil.copyfile(path, folder / path.name)
 

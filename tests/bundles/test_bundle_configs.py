@@ -68,3 +68,4 @@ def test_every_key_resolves(
         if key not in ("_meta_", "imports", *ACTIONS):
             workflow.parser.get_parsed_content(key)
     assert isinstance(workflow.network_def, torch.nn.Module)
+    assert isinstance(workflow.network_def, torch.jit.ScriptModule) == (config == "inference_trt")

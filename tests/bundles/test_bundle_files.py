@@ -16,7 +16,7 @@ from shipped_bundles import NAMES, NETWORKS
 
 import medfuse
 from medfuse.bundles import write_bundle
-from medfuse.bundles.write import replaced
+from medfuse.bundles.write import filled
 from medfuse.errors import OptionError, OutputError, WeightsError
 from medfuse.networks import build, weights_path
 
@@ -26,6 +26,14 @@ CONFIGS = {
     *("multi_gpu_train.json", "multi_gpu_evaluate.json", "inference_trt.json", "logging.conf"),
     *("ckpt_export.json", "onnx_export.json", "trt_export.json"),
 }
+
+
+def set_in(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a key, ``::`` leading into groups."""
+    *groups, last = key.split("::")
+    for group in groups:
+        content = content[group]
+    content[last] = value
 
 
 def targets(content: Any) -> Iterator[str]:
@@ -88,7 +96,8 @@ def test_metadata_is_verified_without_a_network(
 )
 def test_metadata_that_is_wrong_is_found(shipped: dict[str, Path], tmp_path: Path, broken: dict[str, Any]) -> None:
     configs = shipped["cddfuse_fast"] / "configs"
-    metadata = replaced(json.loads((configs / "metadata.json").read_text(encoding="utf-8")), broken)
+    metadata = json.loads((configs / "metadata.json").read_text(encoding="utf-8"))
+    set_in(metadata, *next(iter(broken.items())))
     (tmp_path / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
     with pytest.raises(ValueError, match="Failed validating"):
         verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(configs / "metadata_schema.json"))
@@ -132,10 +141,11 @@ def test_the_license_is_that_of_the_project(shipped: dict[str, Path], name: str)
     assert "research use" in (shipped[name] / "docs" / "data_license.txt").read_text(encoding="utf-8")
 
 
-def test_own_values_go_before_those_of_all_and_add_no_keys() -> None:
-    common = {"a": 1, "group": {"b": 2, "c": 3}}
-    assert replaced(common, {"group::b": 5, "d": 6, "group::e": 7, "none::f": 8}) == {"a": 1, "group": {"b": 5, "c": 3}}
-    assert common == {"a": 1, "group": {"b": 2, "c": 3}}
+def test_own_values_fill_open_places_and_nothing_else() -> None:
+    common = {"a": 1, "open": None, "group": {"open": None, "c": 3}}
+    own = {"a": 9, "open": 5, "group::open": 6, "group::c": 9, "group::e": 9, "none::f": 9, "d": 9}
+    assert filled(common, own) == {"a": 1, "open": 5, "group": {"open": 6, "c": 3}}
+    assert common == {"a": 1, "open": None, "group": {"open": None, "c": 3}}
 
 
 def test_weights_of_ones_own_bring_their_network(tiny: dict[str, Path], tiny_weights: Path) -> None:
