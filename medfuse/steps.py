@@ -44,7 +44,7 @@ from medfuse.transforms.windows import IntensityWindow, check_window
 
 Source: TypeAlias = str | Path | MetaTensor
 
-_WAYS_ON = "give other volumes, --transform or --landmarks, or go on with --accept-registration"
+WAYS_ON = "give other volumes, --transform or --landmarks, or go on with --accept-registration"
 _COARSE_IN_PLANE = 3.0  # in-plane spacings that differ by more make the network see a stretched head
 
 
@@ -262,7 +262,7 @@ def _heed_verdict(pair: Pair, registered: Registered, run: Run) -> None:
         picture = refusal_picture(Path(run.options.output))
         write_registration_picture(pair.fixed, registered.moving, verdict.reasons, picture)
         look = f"look at {picture.name} beside the output; "
-    msg = f"{registered.registration.refusal}; {look}{_WAYS_ON}"
+    msg = f"{registered.registration.refusal}; {look}{WAYS_ON}"
     raise RegistrationError(msg)
 
 

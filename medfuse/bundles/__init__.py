@@ -6,10 +6,9 @@ when first used, so that the command line can list bundles without importing tor
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from medfuse.errors import MissingExtraError
+from medfuse.extras import public_name
 
 if TYPE_CHECKING:
     from medfuse.bundles.catalog import BundleEntry, list_bundles
@@ -59,20 +58,12 @@ __all__ = [
     "worst_fidelity",
     "write_bundle",
 ]
+_MISSING = {"ignite": "bundles need pytorch-ignite, which is not installed; run: pip install 'medfuse[bundles]'"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
-    if name not in _HOME:
-        msg = f"module 'medfuse.bundles' has no attribute {name!r}"
-        raise AttributeError(msg)
-    try:
-        return getattr(import_module(_HOME[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "ignite":
-            raise
-        msg = "bundles need pytorch-ignite, which is not installed; run: pip install 'medfuse[bundles]'"
-        raise MissingExtraError(msg) from None
+    return public_name(__name__, _HOME, name, _MISSING)
 
 
 def __dir__() -> list[str]:

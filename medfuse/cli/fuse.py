@@ -31,7 +31,7 @@ def fuse(
     registration: opt.Registration = "rigid",
     transform: opt.Transforms = None,
     landmarks: opt.Landmarks = None,
-    accept_registration: opt.AcceptRegistration = False,
+    accept: opt.AcceptRegistration = False,
     method: opt.Method = AUTO_METHOD,
     weights: opt.Weights = "default",
     plane: opt.Plane = _AUTO,
@@ -49,7 +49,6 @@ def fuse(
     overwrite: opt.Overwrite = False,
 ) -> None:
     """Register MOVING to FIXED, fuse the two, and write the result with a report."""
-    files = tuple(transform or ())
     options = FusionOptions(
         output=output,
         overwrite=overwrite,
@@ -57,7 +56,9 @@ def fuse(
         moving_modality=_given(modality[1]),
         fixed_window=window[0],
         moving_window=window[1],
-        registration=RegistrationOptions(registration, "head", seed, files, landmarks, accept_registration),
+        registration=RegistrationOptions(
+            method=registration, seed=seed, transforms=tuple(transform or ()), landmarks=landmarks, accept=accept
+        ),
         plane=plane,
         method=method,
         weights=weights,

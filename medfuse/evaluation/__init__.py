@@ -5,8 +5,9 @@ Names are loaded when first used, so that the command line can offer it without 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from medfuse.extras import public_name
 
 if TYPE_CHECKING:
     from medfuse.evaluation.benchmark import benchmark_fusion
@@ -41,10 +42,7 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
-    if name not in _HOME:
-        msg = f"module 'medfuse.evaluation' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(_HOME[name]), name)
+    return public_name(__name__, _HOME, name)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@ had without it. What a served folder's ``main.py`` imports is ``medfuse.label_ap
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from medfuse.extras import public_name
 
 if TYPE_CHECKING:
     from medfuse.label_app.app_folder import write_app
@@ -19,7 +20,4 @@ _HOME = {"write_app": "medfuse.label_app.app_folder"}
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for."""
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    msg = f"module 'medfuse.label_app' has no attribute {name!r}"
-    raise AttributeError(msg)
+    return public_name(__name__, _HOME, name)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from medfuse.errors import OptionError
 from medfuse.label_app.answers import answer
@@ -17,12 +16,13 @@ from medfuse.label_app.datastores import facts_of, source_of
 from medfuse.label_app.images import checked_id
 from medfuse.label_app.parameters import FusionRequest, fusion_request
 from medfuse.label_app.refusals import for_clients
+from medfuse.label_app.served_task import ServedTask
 from medfuse.label_app.stored_forms import write_form
 from medfuse.options import FusionOptions
 from medfuse.pipeline import fuse_volumes
 
 
-class FusionTask(InferTask):  # type: ignore[misc]
+class FusionTask(ServedTask):
     """Fuse the image of a request with the one that its parameter ``moving`` names.
 
     Args:
@@ -32,19 +32,9 @@ class FusionTask(InferTask):  # type: ignore[misc]
     """
 
     def __init__(self, datastore: Datastore, app_folder: Path, results: Path) -> None:
-        super().__init__(
-            type=InferType.OTHERS,
-            labels=None,
-            dimension=3,
-            description="Fuse an image with another one of the same patient; not a medical device",
-        )
-        self._datastore = datastore
+        super().__init__(datastore, "Fuse an image with another one of the same patient; not a medical device")
         self._app_folder = app_folder
         self._results = results
-
-    def is_valid(self) -> bool:
-        """Tell that the task can be used: weights come with medfuse."""
-        return True
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Fuse two images.

@@ -14,15 +14,14 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from medfuse.errors import InputError, MedfuseError, OptionError
-from medfuse.io.checks import shown
 from medfuse.io.output_folder import whole_file
 from medfuse.io.volume_files import write_volume
-from medfuse.label_app.datastores import source_of
+from medfuse.label_app.images import short
 from medfuse.label_app.pairs import ProposedPair
 from medfuse.label_app.pairs_task import pairs_of
 from medfuse.label_app.parameters import trained_weights
-from medfuse.options import FusionOptions, RegistrationOptions
-from medfuse.pipeline import fuse_volumes
+from medfuse.label_app.registered_pair import register_stored
+from medfuse.options import RegistrationOptions
 from medfuse.training import train, training_options
 
 DEFAULT_PRESET = "cddfuse_fast_cpu"
@@ -34,7 +33,6 @@ _NUMBERS = {
 }
 _TEXTS = ("preset", "registration", "device")
 _OF_THE_FRAMEWORK = ("model", "client_id", "local_rank", "gpus", "multi_gpu", "logging", "bundle_path")
-_LONGEST_SHOWN = 80
 
 
 class FusionTraining(TrainTask):  # type: ignore[misc]
@@ -95,7 +93,7 @@ def _overrides(request: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name not in _NUMBERS and name not in _TEXTS:
             allowed = ", ".join(sorted((*_NUMBERS, *_TEXTS)))
-            msg = f"there is no option {shown(str(name))[:_LONGEST_SHOWN]!r} of training here; choose from {allowed}"
+            msg = f"there is no option {short(str(name))!r} of training here; choose from {allowed}"
             raise OptionError(msg)
         overrides[name] = _of_its_kind(name, value)
     return overrides
@@ -138,14 +136,7 @@ def _registered(
 
 def _register(pair: ProposedPair, datastore: Datastore, folder: Path, registration: RegistrationOptions) -> list[str]:
     """Write the two volumes of a pair on one grid; return their paths."""
-    options = FusionOptions(
-        method="max",
-        registration=registration,
-        fixed_modality=pair.fixed.modality,
-        moving_modality=pair.moving.modality,
-    )
-    fixed, moving = (source_of(datastore, image.id) for image in (pair.fixed, pair.moving))
-    result = fuse_volumes(fixed, moving, options)
+    result = register_stored(pair, datastore, registration)
     paths = []
     for volume in (result.fixed, result.moving_registered):
         path = folder / f"{volume.meta['modality']}.nii.gz"

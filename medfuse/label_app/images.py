@@ -54,14 +54,14 @@ def checked_id(value: object, role: str) -> str:
         msg = f"the {role} image is no text; give the id of an image of the datastore"
         raise OptionError(msg)
     if any(sign in value for sign in ("/", "\\", "..", "\0")):
-        msg = f"the {role} image {_short(value)!r} is a path; give the id of an image of the datastore"
+        msg = f"the {role} image {short(value)!r} is a path; give the id of an image of the datastore"
         raise OptionError(msg)
     return value
 
 
 def not_stored(image_id: str) -> NotStoredError:
     """Return what is said about an image that is not there."""
-    return NotStoredError(f"the datastore has no image {_short(image_id)!r}; list its images at /datastore/?output=all")
+    return NotStoredError(f"the datastore has no image {short(image_id)!r}; list its images at /datastore/?output=all")
 
 
 def described(image_id: str, info: Mapping[str, Any], path: Path | None = None) -> StoredImage:
@@ -81,7 +81,8 @@ def described(image_id: str, info: Mapping[str, Any], path: Path | None = None) 
     return StoredImage(image_id, modality, _stated(info, "PatientID") or _patient_in(image_id))
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return the beginning of a text from a client, fit to be shown."""
     return shown(text)[:_LONGEST_SHOWN]
 
 

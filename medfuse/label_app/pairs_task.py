@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from medfuse.label_app.datastores import facts_of
 from medfuse.label_app.images import checked_id
 from medfuse.label_app.pairs import ProposedPair, propose, why_none
+from medfuse.label_app.served_task import ServedTask
 
 
-class PairsTask(InferTask):  # type: ignore[misc]
+class PairsTask(ServedTask):
     """Propose pairs: images of one patient and two modalities.
 
     Args:
@@ -21,17 +21,7 @@ class PairsTask(InferTask):  # type: ignore[misc]
     """
 
     def __init__(self, datastore: Datastore) -> None:
-        super().__init__(
-            type=InferType.OTHERS,
-            labels=None,
-            dimension=3,
-            description="Propose images of the same patient and another modality",
-        )
-        self._datastore = datastore
-
-    def is_valid(self) -> bool:
-        """Tell that the task can be used: it needs nothing."""
-        return True
+        super().__init__(datastore, "Propose images of the same patient and another modality")
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[None, dict[str, Any]]:
         """List pairs.

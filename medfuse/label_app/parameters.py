@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from medfuse.errors import OptionError
-from medfuse.io.checks import shown
 from medfuse.label_app.app_folder import MODELS
-from medfuse.label_app.images import NotStoredError
+from medfuse.label_app.images import NotStoredError, short
 from medfuse.label_app.stored_forms import FORMS
 from medfuse.networks import SHIPPED_WEIGHTS
 from medfuse.options import FusionOptions, RegistrationOptions, check_choice
 
-_LONGEST_SHOWN = 80
 WEIGHTS = (*SHIPPED_WEIGHTS, "trained")
 
 _TEXTS = ("plane", "method", "fixed_window", "moving_window", "fixed_modality", "moving_modality", "palette", "device")
@@ -78,7 +76,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
     allowed = sorted({*_TEXTS, *_OWN})
     for name in given:
         if name not in _OF_THE_FRAMEWORK and name not in allowed:
-            msg = f"there is no parameter {shown(str(name))[:_LONGEST_SHOWN]!r}; choose from {', '.join(allowed)}"
+            msg = f"there is no parameter {short(str(name))!r}; choose from {', '.join(allowed)}"
             raise OptionError(msg)
     if given.get("save_label"):
         msg = "save_label is set, and a fused volume is no label; take the file that is sent, and store that"

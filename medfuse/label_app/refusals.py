@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from medfuse.errors import (
     WeightsError,
 )
 from medfuse.label_app.images import NotStoredError
+from medfuse.steps import WAYS_ON
 
 _STATUS: tuple[tuple[type[MedfuseError], HTTPStatus], ...] = (
     (NotStoredError, HTTPStatus.NOT_FOUND),
@@ -30,7 +30,6 @@ _STATUS: tuple[tuple[type[MedfuseError], HTTPStatus], ...] = (
     (RegistrationError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NetworkError, HTTPStatus.BAD_GATEWAY),
 )
-_OPTIONS = re.compile(r"give other volumes, --transform .*--accept-registration")
 
 
 @contextmanager
@@ -61,7 +60,7 @@ def for_clients(names: Mapping[Path, str]) -> Iterator[None]:
     try:
         yield
     except MedfuseError as error:
-        text = _OPTIONS.sub("give other images, or set accept_registration", str(error))
+        text = str(error).replace(WAYS_ON, "give other images, or set accept_registration")
         for path, name in names.items():
             text = text.replace(str(path), name)
         raise type(error)(text) from error

@@ -12,12 +12,11 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from medfuse.errors import MedfuseError
 from medfuse.label_app.answers import verdict_as_json
-from medfuse.label_app.datastores import source_of
 from medfuse.label_app.pairs import ProposedPair
 from medfuse.label_app.pairs_task import pairs_of
 from medfuse.label_app.ranking import ranked
-from medfuse.options import FusionOptions, RegistrationOptions, check_choice
-from medfuse.pipeline import fuse_volumes
+from medfuse.label_app.registered_pair import register_stored
+from medfuse.options import RegistrationOptions, check_choice
 
 KEY = "medfuse"  # in the datastore's information about the fixed image
 METHODS = ("rigid", "affine", "deformable", "verify")
@@ -68,14 +67,8 @@ def _score(pair: ProposedPair, datastore: Datastore, method: str, again: bool) -
 
 
 def _verdict(pair: ProposedPair, datastore: Datastore, method: str) -> dict[str, Any] | None:
-    options = FusionOptions(
-        method="max",  # the cheapest: it is the registration that is judged
-        registration=RegistrationOptions(method=method, accept=True),
-        fixed_modality=pair.fixed.modality,
-        moving_modality=pair.moving.modality,
-    )
-    fixed, moving = (source_of(datastore, image.id) for image in (pair.fixed, pair.moving))
-    return verdict_as_json(fuse_volumes(fixed, moving, options).registration.verdict)
+    result = register_stored(pair, datastore, RegistrationOptions(method=method, accept=True))
+    return verdict_as_json(result.registration.verdict)
 
 
 def _keep(datastore: Datastore, ids: tuple[str, str], verdict: dict[str, Any] | None, method: str) -> None:

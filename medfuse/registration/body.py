@@ -74,6 +74,11 @@ def to_mask(image: Image) -> Mask:
     return np.asarray(sitk.GetArrayViewFromImage(image).transpose(2, 1, 0) > 0)
 
 
+def onto(mask: Image, image: Image) -> Image:
+    """Bring a mask onto an image's grid, by the nearest voxel."""
+    return sitk.Resample(mask, image, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkNearestNeighbor, 0)
+
+
 def widen(mask: Image, margin_mm: float) -> Image:
     """Grow a mask by a margin, so that it takes in the border of the body and some air."""
     distance = sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)

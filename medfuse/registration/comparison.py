@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 import torch
 
 from medfuse.errors import RegistrationError
 from medfuse.geometry import Matrix, Points, apply_affine
-from medfuse.registration.body import Mask, find_body, to_mask, widen
-from medfuse.registration.images import Image, affine_of, to_array, to_image
+from medfuse.registration.body import Mask, find_body, onto, to_mask, widen
+from medfuse.registration.images import Image, affine_of, to_array
 from medfuse.registration.information import Values
 from medfuse.registration.parzen import Bins, information_and_forces, look_up
-from medfuse.registration.pyramid import pyramid
+from medfuse.registration.pyramid import clipped_pyramid
 from medfuse.registration.shades import shades
 
 _FEWEST_POINTS = 100
@@ -162,8 +161,9 @@ def prepare_sources(
     Returns:
         The scans by level.
     """
-    fixed_levels = _levels(fixed, fixed_affine_ras, spacings_mm, how)
-    moving_levels = _levels(moving, moving_affine_ras, spacings_mm, how)
+    levels = [*spacings_mm, how.body_level_mm]
+    fixed_levels = clipped_pyramid(fixed, fixed_affine_ras, how.clip_percentiles, levels)
+    moving_levels = clipped_pyramid(moving, moving_affine_ras, how.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[how.body_level_mm]).mask
     moving_body = find_body(moving_levels[how.body_level_mm]).mask
     region = widen(fixed_body, how.margin_mm)
@@ -182,17 +182,5 @@ def prepare_sources(
     }
 
 
-def _levels(
-    volume: torch.Tensor, affine_ras: Matrix, spacings_mm: Sequence[float], how: Preparation
-) -> dict[float, Image]:
-    image = to_image(volume, affine_ras)
-    low, high = np.percentile(to_array(image)[::2, ::2, :], how.clip_percentiles)
-    if high > low:
-        image = sitk.Clamp(image, sitk.sitkFloat32, float(low), float(high))
-    return pyramid(image, [*spacings_mm, how.body_level_mm])
-
-
 def _on(mask: Image, image: Image) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Bring a mask onto an image's grid."""
-    identity = sitk.Transform(3, sitk.sitkIdentity)
-    return to_mask(sitk.Resample(mask, image, identity, sitk.sitkNearestNeighbor, 0)).copy()
+    return to_mask(onto(mask, image)).copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medfuse.configs import read_config
-from medfuse.errors import OptionError
+from medfuse.options import check_choice
 from medfuse.registration.comparison import Preparation
 from medfuse.registration.freeform import Stiffness
 
@@ -66,9 +66,7 @@ def load_deformable_preset(name: str) -> DeformablePreset:
         OptionError: if there is none of that name.
     """
     known = read_config("deformable")
-    if name not in known:
-        msg = f"deformable preset is {name!r}; choose one of {', '.join(sorted(known))}"
-        raise OptionError(msg)
+    check_choice("deformable preset", name, tuple(sorted(known)))
     numbers = dict(known[name])
     return DeformablePreset(
         levels=tuple(DeformableLevel(**level) for level in numbers.pop("levels")),

@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from medfuse.geometry import Matrix, Points, apply_affine
 from medfuse.registration.images import Image, affine_of, to_array
 from medfuse.registration.information import interpolate
+from medfuse.registration.mirror import standardized
 
 _DEPTH_MM = 30.0  # below the skin: past scalp, skull and the outer folds
 _HEIGHT_MM = 105.0  # from the vertex down: above the skull's base, which is alike in all and left and right
@@ -41,5 +42,5 @@ def likeness(image: Image, points_mm: Points, reflection: Matrix) -> float:
     pair = []
     for matrix in (np.eye(4), reflection):
         values = interpolate(volume, np.clip(apply_affine(to_index @ matrix, points_mm), 0.0, ends))
-        pair.append((values - values.mean()) / max(float(np.linalg.norm(values - values.mean())), 1e-12))
+        pair.append(standardized(values))
     return float((pair[0] * pair[1]).sum())

@@ -33,8 +33,8 @@ def symmetry_plane(scans: Scans) -> tuple[Matrix, float]:
     def look(matrix: Matrix) -> Points:
         return interpolate(volume, np.clip(apply_affine(to_index @ matrix, points), 0.0, ends))
 
-    ours = _standard(look(np.eye(4)))
-    found = [(float(ours @ _standard(look(plane))), plane) for plane in _planes(points.mean(axis=0))]
+    ours = standardized(look(np.eye(4)))
+    found = [(float(ours @ standardized(look(plane))), plane) for plane in _planes(points.mean(axis=0))]
     likeness, plane = max(found, key=lambda pair: pair[0])
     return plane, likeness
 
@@ -52,7 +52,7 @@ def _planes(center: Points) -> list[Matrix]:
     return planes
 
 
-def _standard(values: Points) -> Points:
+def standardized(values: Points) -> Points:
     """Shift and scale values to a mean of 0 and a length of 1."""
     centered = values - values.mean()
     return np.asarray(centered / max(float(np.linalg.norm(centered)), 1e-12))

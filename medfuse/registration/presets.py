@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medfuse.configs import read_config
-from medfuse.errors import OptionError
+from medfuse.options import check_choice
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def load_preset(name: str) -> Preset:
         OptionError: if there is none of that name.
     """
     known = read_config("registration")
-    if name not in known:
-        msg = f"registration preset is {name!r}; choose one of {', '.join(sorted(known))}"
-        raise OptionError(msg)
+    check_choice("registration preset", name, tuple(sorted(known)))
     numbers = dict(known[name])
     low, high = numbers.pop("clip_percentiles")
     return Preset(

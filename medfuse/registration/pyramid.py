@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+import torch
 
-from medfuse.registration.images import Image
+from medfuse.geometry import Matrix
+from medfuse.registration.images import Image, to_array, to_image
 
 _SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 _FEWEST_VOXELS_TO_SMOOTH = 4
@@ -32,6 +34,27 @@ def pyramid(image: Image, levels_mm: Sequence[float]) -> dict[float, Image]:
         image = coarsen(image, level)
         copies[level] = image
     return copies
+
+
+def clipped_pyramid(
+    volume: torch.Tensor, affine_ras: Matrix, percentiles: tuple[float, float], levels_mm: Sequence[float]
+) -> dict[float, Image]:
+    """Clip a volume's few extreme values, which would empty a histogram, and make its pyramid.
+
+    Args:
+        volume: (X, Y, Z).
+        affine_ras: its (4, 4) index-to-RAS affine.
+        percentiles: values outside these are clipped.
+        levels_mm: spacings in mm, in any order.
+
+    Returns:
+        The copies by level.
+    """
+    image = to_image(volume, affine_ras)
+    low, high = np.percentile(to_array(image)[::2, ::2, :], percentiles)
+    if high > low:
+        image = sitk.Clamp(image, sitk.sitkFloat32, float(low), float(high))
+    return pyramid(image, levels_mm)
 
 
 def coarsen(image: Image, level_mm: float) -> Image:

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 import torch
 
 from medfuse.geometry import Matrix, Points, apply_affine, center_mm
-from medfuse.registration.body import find_body, to_mask, widen
-from medfuse.registration.images import Image, affine_of, to_array, to_image
+from medfuse.registration.body import find_body, onto, to_mask, widen
+from medfuse.registration.images import Image, affine_of, to_array
 from medfuse.registration.information import Scene, Values, interpolate
 from medfuse.registration.presets import Preset
-from medfuse.registration.pyramid import pyramid
+from medfuse.registration.pyramid import clipped_pyramid
 from medfuse.registration.refine import Pair
 
 _MOST_SCORE_POINTS = 20_000
@@ -60,8 +59,9 @@ def prepare(
         The scans on every level.
     """
     spacings = [level.spacing_mm for level in preset.levels]
-    fixed_levels = _levels(fixed, fixed_affine_ras, preset)
-    moving_levels = _levels(moving, moving_affine_ras, preset)
+    levels = [*spacings, preset.body_level_mm]
+    fixed_levels = clipped_pyramid(fixed, fixed_affine_ras, preset.clip_percentiles, levels)
+    moving_levels = clipped_pyramid(moving, moving_affine_ras, preset.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[preset.body_level_mm])
     moving_body = find_body(moving_levels[preset.body_level_mm])
     region = widen(fixed_body.mask, preset.margin_mm)
@@ -70,7 +70,7 @@ def prepare(
     pairs, scenes = [], []
     for spacing in spacings:
         image, other = fixed_levels[spacing], moving_levels[spacing]
-        mask = sitk.Resample(region, image, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkNearestNeighbor, 0)
+        mask = onto(region, image)
         pairs.append(Pair(image, mask, other, center, max(radius, 1.0)))
         scenes.append(_scene(image, mask, other, preset.bins))
     centers = {
@@ -82,15 +82,6 @@ def prepare(
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
     return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers)
-
-
-def _levels(volume: torch.Tensor, affine_ras: Matrix, preset: Preset) -> dict[float, Image]:
-    """Clip a volume's few extreme values, which would empty the histogram, and make its pyramid."""
-    image = to_image(volume, affine_ras)
-    low, high = np.percentile(to_array(image)[::2, ::2, :], preset.clip_percentiles)
-    if high > low:
-        image = sitk.Clamp(image, sitk.sitkFloat32, float(low), float(high))
-    return pyramid(image, [*(level.spacing_mm for level in preset.levels), preset.body_level_mm])
 
 
 def _scene(fixed: Image, mask: Image, moving: Image, bins: int) -> Scene:

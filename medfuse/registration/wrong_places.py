@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from medfuse.geometry import Matrix, Points
+from medfuse.geometry import Matrix
+from medfuse.registration.correspondence import Correspondence
 from medfuse.registration.inner_brain import inner_points, likeness
 from medfuse.registration.mirror import symmetry_plane
 from medfuse.registration.scans import Scans
@@ -38,29 +39,31 @@ def weigh_wrong_places(scans: Scans, best: Matrix, fit: WarpFit, scrutiny: Scrut
     pose = climb_all(scans, best @ symmetry_plane(scans)[0], scrutiny)
     inner = inner_points(scans.head_points_mm)
     alike = likeness(scans.pairs[-1].fixed, inner, np.asarray(np.linalg.inv(best) @ pose))
-    information, off = _inside(scans, inner, best, fit, scrutiny)
+    here = see_inside(scans, inner, best, scrutiny)
+    information = _information(here, fit)
     figures = {
         **NOTHING_SEEN,
         "symmetry": alike,
         "inner_information": information,
-        "inner_flatness": off / max(information, LEAST_SCORE),
+        "inner_flatness": _a_little_off(here, fit, scrutiny) / max(information, LEAST_SCORE),
     }
     mirrored = see(scans, pose, scrutiny)
     if mirrored is None:
         return figures
     other = fit_all(mirrored, scans, scrutiny, KINDS[:1])["rigid"]
-    there, _ = _inside(scans, inner, pose, other, scrutiny)
+    there = see_inside(scans, inner, pose, scrutiny)
     return {
         **figures,
         "mirror_share": other.score / max(fit.score, LEAST_SCORE),
-        "inner_mirror_share": there / max(information, LEAST_SCORE),
+        "inner_mirror_share": _information(there, other) / max(information, LEAST_SCORE),
     }
 
 
-def _inside(scans: Scans, inner: Points, pose: Matrix, fit: WarpFit, scrutiny: Scrutiny) -> tuple[float, float]:
-    """Return the mutual information at points inside the brain, in nats, and the mean of it a little off."""
-    seen = see_inside(scans, inner, pose, scrutiny)
-    if seen is None:
-        return 0.0, 0.0
-    shift = fit.warp.at(seen.points_mm)
-    return seen.table(shift)[1], pushed(seen, shift, scrutiny.inner_push_mm)
+def _information(seen: Correspondence | None, fit: WarpFit) -> float:
+    """Return the mutual information of what was seen, in nats."""
+    return 0.0 if seen is None else seen.table(fit.warp.at(seen.points_mm))[1]
+
+
+def _a_little_off(seen: Correspondence | None, fit: WarpFit, scrutiny: Scrutiny) -> float:
+    """Return the mean of it where the scans are pushed off a little."""
+    return 0.0 if seen is None else pushed(seen, fit.warp.at(seen.points_mm), scrutiny.inner_push_mm)

@@ -5,10 +5,9 @@ Names are loaded when first used, so that the command line can offer training wi
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from medfuse.errors import MissingExtraError
+from medfuse.extras import public_name
 
 if TYPE_CHECKING:
     from medfuse.training.config_file import read_options_file
@@ -40,20 +39,12 @@ _HOME = {
     "training_options": "medfuse.training.presets",
     "write_phantom_pairs": "medfuse.training.phantom_pairs",
 }
+_MISSING = {"ignite": "training needs pytorch-ignite, which is not installed; run: pip install 'medfuse[train]'"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
-    if name not in _HOME:
-        msg = f"module 'medfuse.training' has no attribute {name!r}"
-        raise AttributeError(msg)
-    try:
-        return getattr(import_module(_HOME[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "ignite":
-            raise
-        msg = "training needs pytorch-ignite, which is not installed; run: pip install 'medfuse[train]'"
-        raise MissingExtraError(msg) from None
+    return public_name(__name__, _HOME, name, _MISSING)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import matplotlib as mpl
 import torch
 from matplotlib import pyplot as plt
+from saved_bytes import saved_bytes
 from torch import Tensor
 
 from medfuse.networks.invertible import InvertibleNode
@@ -25,23 +26,6 @@ from medfuse.networks.reversible import InvertibleSequence
 IMAGE = Path(__file__).parents[2] / "docs" / "images" / "reversible_memory.png"
 CHANNELS = 64
 WAYS = {"ordinary": 0, "reversible": 10_000}
-
-
-def saved_bytes(network: InvertibleSequence, x: Tensor) -> int:
-    """Return the bytes that autograd keeps while the network computes."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = network(x)
-    del output
-    return sum(kept.values())
 
 
 def step(network: InvertibleSequence, x: Tensor) -> tuple[float, Tensor]:
@@ -79,7 +63,7 @@ def main() -> None:
                 seconds[way].append(taken)
         for way, anchor_every in WAYS.items():
             network.anchor_every = anchor_every
-            mebibytes[way].append(saved_bytes(network, x.clone().requires_grad_()) / 2**20)
+            mebibytes[way].append(saved_bytes(network, x) / 2**20)
         ordinary, reversible = (mebibytes[way][-1] for way in WAYS)
         slower = statistics.median(seconds["reversible"]) / statistics.median(seconds["ordinary"])
         apart = float((gradients["reversible"] - gradients["ordinary"]).norm() / gradients["ordinary"].norm())

@@ -20,6 +20,7 @@ from cli_runs import run
 from MedfuseFusionLib.client import FusionClient, ServerError
 from orthanc import free_port
 from skipping import skip_or_fail
+from stopping import stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_TO_START = 120.0
@@ -110,16 +111,9 @@ def running_label_server(folder: Path, studies: str, **settings: str) -> Iterato
             env=environment,
         )
         server = LabelServer(f"http://127.0.0.1:{port}", process, folder / "app", folder / "server.log")
-        try:
+        with stopped(process, 15.0):
             _wait_for(server)
             yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def run_there(*arguments: str | Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from skipping import skip_or_fail
+from stopping import stopped
 
 from medfuse.io.dicom_node import Node
 
@@ -91,16 +92,9 @@ def running_orthanc(folder: Path, **settings: object) -> Iterator[Orthanc]:
     archive = Orthanc(f"http://127.0.0.1:{http}", dicom)
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log)
-        try:
+        with stopped(process, 10.0):
             _wait_for(archive, process, folder / "orthanc.log")
             yield archive
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _configuration(folder: Path, http: int, dicom: int) -> dict[str, object]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
+from full_disk import file_size_limit
 
 from medfuse.errors import OutputError
 from medfuse.geometry import apply_affine
@@ -46,17 +44,6 @@ def read(path: Path) -> sitk.Transform:
 
 def moved_by(transform: sitk.Transform, points: np.ndarray) -> np.ndarray:
     return np.array([transform.TransformPoint(point) for point in (points * FLIP).tolist()]) * FLIP
-
-
-@contextmanager
-def file_size_limit(limit: int) -> Iterator[None]:
-    """Let the system refuse to grow any file beyond ``limit`` bytes: a real full disk, of one file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import stat
 import subprocess
 import sys
 import textwrap
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from full_disk import file_size_limit
 from monai.data import MetaTensor
 
 from medfuse.errors import IntensityError, OutputError
@@ -39,17 +38,6 @@ def write_and_fail(context, error: BaseException) -> None:
     with context as place:
         (place / "a.txt" if place.is_dir() else place).write_text("new")
         raise error
-
-
-@contextmanager
-def file_size_limit(limit: int):
-    """Let the system refuse to grow any file beyond ``limit`` bytes: a real full disk, of one file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):

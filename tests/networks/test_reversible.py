@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.saved_bytes import saved_bytes
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -37,23 +38,6 @@ def gradients(network: nn.Module, x: Tensor) -> Tensor:
 
 def apart(found: Tensor, wanted: Tensor) -> float:
     return float((found - wanted).norm() / wanted.norm())
-
-
-def saved_bytes(network: nn.Module, x: Tensor) -> int:
-    """Return the bytes that autograd keeps for the way back, without parameters, each storage once."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = network(x.clone().requires_grad_())
-    del output
-    return sum(kept.values())
 
 
 @pytest.mark.parametrize(("depth", "most"), [(3, 1e-5), (12, 1e-4), (48, 1e-4)])

@@ -26,7 +26,7 @@ def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, missing: str,
     def fail(_module: str) -> NoReturn:
         raise ModuleNotFoundError(name=missing)
 
-    monkeypatch.setattr("medfuse.training.import_module", fail)
+    monkeypatch.setattr("medfuse.extras.import_module", fail)
     with pytest.raises(expected) as caught:
         _ = medfuse.training.train
     assert ("pip install 'medfuse[train]'" in str(caught.value)) == (missing == "ignite")
