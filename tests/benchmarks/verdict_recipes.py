@@ -11,7 +11,12 @@ from verdict_patients import Scan
 from medfuse.geometry import Matrix
 
 FAILED_MM = 5.0
-SEEDS = {"calibration": tuple(range(1, 9)), "first": tuple(range(101, 109)), "report": tuple(range(201, 206))}
+SEEDS = {
+    "calibration": tuple(range(1, 9)),
+    "first": tuple(range(101, 109)),
+    "second": tuple(range(201, 206)),
+    "report": tuple(range(301, 306)),
+}
 PAIRS = (("MR_T1", "CT"), ("MR_T1", "PT"), ("MR_T1", "NM"), ("MR_T1", "MR_T2"), ("CT", "PT"), ("CT", "MR_T1"))
 EMISSION = ("PT", "NM")
 GOOD_KINDS = ("right", "noisy", "mildly cropped", "registered")
@@ -81,11 +86,11 @@ class Case:
 
 
 def recipes(which: str) -> list[Recipe]:
-    """List the cases of a set, ``"calibration"``, ``"first"`` or ``"report"``."""
+    """List the cases of a set, one of ``SEEDS``."""
     seeds = SEEDS[which]
     every = [(seed, *pair) for seed in seeds for pair in PAIRS]
     main = [(seed, *pair) for seed in seeds for pair in PAIRS[:4]]
-    first = {"calibration": (0, 0), "first": (1, 1), "report": (0, 1)}[which]  # of every other head
+    first = {"calibration": (0, 0), "first": (1, 1)}.get(which, (0, 1))  # of every other head
     half = [spec for i, spec in enumerate(main) if i % 2 == first[i // len(PAIRS[:4]) % 2]]
     listed = [Recipe("right", *spec) for spec in every]
     listed += [Recipe(kind, *spec) for kind in ("noisy", "mildly cropped", "registered") for spec in main]
