@@ -3,6 +3,7 @@
 from medfuse.networks.cddfuse import CDDFuse, CDDFuseConfig, Features
 from medfuse.networks.cddfuse_fast import CDDFuseFast, CDDFuseFastConfig
 from medfuse.networks.restormer import Restormer, RestormerConfig
+from medfuse.networks.unfusing import Split, Unfusing, UnfusingConfig
 from medfuse.networks.weights import (
     DEFAULT_WEIGHTS,
     PHANTOM_WEIGHTS,
@@ -27,6 +28,9 @@ __all__ = [
     "Features",
     "Restormer",
     "RestormerConfig",
+    "Split",
+    "Unfusing",
+    "UnfusingConfig",
     "build",
     "default_weights",
     "network_of",

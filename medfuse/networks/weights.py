@@ -28,14 +28,16 @@ from medfuse.networks.cddfuse_fast import CDDFuseFast, CDDFuseFastConfig
 from medfuse.networks.published import PARTS, from_published, published_name
 from medfuse.networks.restormer import Restormer, RestormerConfig
 from medfuse.networks.restormer_shapes import restormer_config_of
+from medfuse.networks.unfusing import Unfusing, UnfusingConfig
 
 StateDict: TypeAlias = dict[str, Tensor]
-Config: TypeAlias = CDDFuseConfig | CDDFuseFastConfig | RestormerConfig
+Config: TypeAlias = CDDFuseConfig | CDDFuseFastConfig | RestormerConfig | UnfusingConfig
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[Config]]] = {
     "cddfuse": (CDDFuse, CDDFuseConfig),
     "cddfuse-fast": (CDDFuseFast, CDDFuseFastConfig),
     "restormer": (Restormer, RestormerConfig),
+    "unfusing": (Unfusing, UnfusingConfig),
 }
 DEFAULT_WEIGHTS = "default"
 PHANTOM_WEIGHTS = "phantom"
@@ -62,8 +64,8 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
     """Build a network by name, ready for inference.
 
     Args:
-        name: ``"cddfuse"`` or ``"cddfuse-fast"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)`` fuses, or
-            ``"restormer"``.
+        name: ``"cddfuse"``, ``"cddfuse-fast"`` or ``"unfusing"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)``
+            fuses, or ``"restormer"``.
         weights: ``"default"`` or ``"phantom"`` for weights shipped with medfuse, the path of a ``.safetensors``
             file that ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer),
             or None for random weights.

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from medfuse.errors import OptionError
 from medfuse.losses import MEASURES, Goal
-from medfuse.networks import CDDFuseConfig, CDDFuseFastConfig
+from medfuse.networks import CDDFuseConfig, CDDFuseFastConfig, UnfusingConfig
 from medfuse.options import check_choice
 
 PRECISIONS = ("float32", "bfloat16")
-CONFIGS: dict[str, type[CDDFuseConfig] | type[CDDFuseFastConfig]] = {
+CONFIGS: dict[str, type[CDDFuseConfig] | type[CDDFuseFastConfig] | type[UnfusingConfig]] = {
     "cddfuse": CDDFuseConfig,
     "cddfuse-fast": CDDFuseFastConfig,
+    "unfusing": UnfusingConfig,
 }
 SMALLEST_PATCH = 41  # the coarsest of the four scales of the visual information fidelity needs so much
 
@@ -38,6 +39,8 @@ class StageTwoWeights:
         lost: of the salient edges that the fused image lacks, of the source that loses more.
         overshoot: of values below 0 and above 1, for a network that can draw some.
         distillation: of the distance to the teacher's picture.
+        likelihood: of the latent's negative log-likelihood, for a network that has a latent.
+        discrepancy: of the latent's discrepancy from noise that knows nothing of the fused image.
         goals: marks to surpass, by measure; see ``medfuse.losses.surpass_losses``.
 
     Raises:
@@ -51,6 +54,8 @@ class StageTwoWeights:
     lost: float = 0.0
     overshoot: float = 0.0
     distillation: float = 0.0
+    likelihood: float = 0.0
+    discrepancy: float = 0.0
     goals: Mapping[str, Goal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,7 +68,7 @@ class TrainingOptions:
     """Everything that a training run depends on beside its data.
 
     Attributes:
-        architecture: which network: ``"cddfuse"``, or ``"cddfuse-fast"``, which has no stage I.
+        architecture: which network: ``"cddfuse"``, or ``"cddfuse-fast"`` or ``"unfusing"``, which have no stage I.
         network: numbers of the network.
         teacher: weights whose pictures are the target of distillation: a file, ``"default"`` for those shipped for
             ``cddfuse-fast``, or None.
@@ -92,7 +97,7 @@ class TrainingOptions:
     """
 
     architecture: str = "cddfuse"
-    network: CDDFuseConfig | CDDFuseFastConfig = field(default_factory=CDDFuseConfig)
+    network: CDDFuseConfig | CDDFuseFastConfig | UnfusingConfig = field(default_factory=CDDFuseConfig)
     teacher: str | None = None
     stage_one_steps: int = 200
     stage_two_steps: int = 1000

@@ -36,7 +36,7 @@ def stage_one_terms(network: CDDFuse, image: Tensor, weights: StageOneWeights) -
     skip = network.skip != "none"
     drawn_first, features_first = network.reconstruct(first, skip)
     drawn_second, features_second = network.reconstruct(second, skip)
-    with _full_precision(image):
+    with full_precision(image):
         drawn_first, drawn_second = drawn_first.float(), drawn_second.float()
         return {
             "reconstruction_first": losses.reconstruction_loss(first, drawn_first),
@@ -60,15 +60,33 @@ def stage_two_terms(
     Returns:
         Scalars by name; their sum is the loss.
     """
-    first, second = image.chunk(2, dim=1)
     drawn, features_first, features_second = network.decompose_and_fuse(image)
-    with _full_precision(image):
+    terms = picture_terms(drawn, image, weights, teacher)
+    if weights.decomposition:
+        with full_precision(image):
+            terms["decomposition"] = weights.decomposition * _decomposition(features_first, features_second)
+    return terms
+
+
+def picture_terms(drawn: Tensor, image: Tensor, weights: StageTwoWeights, teacher: Teacher | None = None) -> Terms:
+    """Return the weighted terms of stage II that depend on the fused picture alone; a term of weight 0 is left out.
+
+    Args:
+        drawn: the picture, (B, 1, H, W), not yet cut off at 0 and 1.
+        image: (B, 2, H, W) in [0, 1].
+        weights: weights of the terms.
+        teacher: draws the target of distillation.
+
+    Returns:
+        Scalars by name.
+    """
+    first, second = image.chunk(2, dim=1)
+    with full_precision(image):
         drawn = drawn.float()
         fused = drawn.clamp(0.0, 1.0)
         terms: dict[str, Callable[[], Tensor]] = {
             "intensity": lambda: losses.intensity_loss(fused, first, second),
             "gradient": lambda: losses.gradient_loss(fused, first, second),
-            "decomposition": lambda: _decomposition(features_first, features_second),
             "invented": lambda: losses.invented_loss(fused, first, second),
             "lost": lambda: losses.lost_loss(fused, first, second),
             "overshoot": lambda: functional.l1_loss(drawn, fused),
@@ -92,7 +110,7 @@ def _shown_by(teacher: Teacher, image: Tensor) -> Tensor:
     return teacher(image).float()
 
 
-def _full_precision(image: Tensor) -> torch.autocast:
+def full_precision(image: Tensor) -> torch.autocast:
     """Leave autocast: losses take differences of like numbers, which bfloat16 cannot hold."""
     return torch.autocast(image.device.type, enabled=False)
 

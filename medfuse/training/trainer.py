@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from monai.utils import set_determinism
@@ -18,7 +18,7 @@ from monai.utils import set_determinism
 from medfuse.errors import OutputError
 from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.io.slice_sets import spread
-from medfuse.networks import CDDFuse, CDDFuseFast, build, read_provenance, weights_path
+from medfuse.networks import CDDFuse, CDDFuseFast, Unfusing, build, read_provenance, weights_path
 from medfuse.progress import Progress, Silent
 from medfuse.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from medfuse.training.logs import opened_logs
@@ -28,8 +28,11 @@ from medfuse.training.paired_data import read_training_pairs
 from medfuse.training.patches import Patches
 from medfuse.training.provenance import environment
 from medfuse.training.record import Record
-from medfuse.training.stages import Teacher, stage_one_terms, stage_two_terms
+from medfuse.training.stages import Teacher, Terms, stage_one_terms, stage_two_terms
 from medfuse.training.team import Team, joined_team
+from medfuse.training.unfusing import unfusing_terms
+
+Trained: TypeAlias = CDDFuse | CDDFuseFast | Unfusing
 
 _NOT_THE_RUN = ("device", "threads", "workers")  # a run may go on elsewhere
 
@@ -137,8 +140,8 @@ def _run_stages(loop: Loop, teacher: Teacher | None) -> None:
     if one > 0:
         loop.run("I", one, 0, partial(stage_one_terms, cast(CDDFuse, network), weights=options.stage_one))
     if two > 0:
-        trained = cast(CDDFuse | CDDFuseFast, network)
-        loop.run("II", two, one, partial(stage_two_terms, trained, weights=options.stage_two, teacher=teacher))
+        terms: Callable[..., Terms] = unfusing_terms if isinstance(loop.network, Unfusing) else stage_two_terms
+        loop.run("II", two, one, partial(terms, network, weights=options.stage_two, teacher=teacher))
 
 
 def _started_from(job: _Job) -> Path | None:
@@ -148,10 +151,10 @@ def _started_from(job: _Job) -> Path | None:
     return weights_path(job.options.architecture, job.start_from)
 
 
-def _network(options: TrainingOptions, start_from: Path | None, team: Team) -> CDDFuse | CDDFuseFast:
+def _network(options: TrainingOptions, start_from: Path | None, team: Team) -> Trained:
     built = build(options.architecture, start_from, None if start_from else options.network).train()
     placed = built.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return cast(CDDFuse | CDDFuseFast, placed)
+    return cast(Trained, placed)
 
 
 def _teacher(options: TrainingOptions, team: Team) -> Teacher | None:

@@ -66,17 +66,20 @@ def feature_correlations(network: nn.Module, pairs: list[SlicePair], device: tor
     """Return how far the features of the two modalities correlate, in the mean over pairs.
 
     Args:
-        network: a network with ``decompose_and_fuse``.
+        network: the network; one without ``decompose_and_fuse`` has no such features.
         pairs: the pairs to decompose.
         device: where the network is.
 
     Returns:
-        ``{"base": ..., "detail": ...}``, each from -1 to 1. The decomposition works if base rises to 1 and detail falls
-        to 0.
+        ``{"base": ..., "detail": ...}``, each from -1 to 1; nothing for a network without features. The decomposition
+        works if base rises to 1 and detail falls to 0.
     """
+    decompose = getattr(network, "decompose_and_fuse", None)
+    if decompose is None:
+        return {}
     found = []
     for pair in pairs:
-        _, first, second = network.decompose_and_fuse(pair.image[None].to(device))  # type: ignore[operator]
+        _, first, second = decompose(pair.image[None].to(device))
         found.append(decomposition_correlations(first, second))
     return {kind: fmean(each[kind] for each in found) for kind in ("base", "detail")}
 

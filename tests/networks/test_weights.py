@@ -301,7 +301,7 @@ def test_restormer_description_holds_lists_of_the_right_length(tmp_path: Path) -
 
 
 def test_unknown_network_is_refused() -> None:
-    with pytest.raises(OptionError, match="choose one of cddfuse, cddfuse-fast, restormer"):
+    with pytest.raises(OptionError, match="choose one of cddfuse, cddfuse-fast, restormer, unfusing"):
         build("unet")
 
 
