@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from medfuse.errors import OptionError
 from medfuse.networks.invertible import MIXINGS, InvertibleNode
-from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend
+from medfuse.networks.native import BlockWeights, run_block
+from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend, block_weights
 from medfuse.networks.reversible import InvertibleSequence
 
 SKIPS = ("none", "sum", "first")
@@ -107,9 +108,18 @@ class BaseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
+        if not torch.jit.is_scripting():
+            computed = run_block(self, x, self._weights)
+            if computed is not None:
+                return computed
         x = x + self.attn(self.norm1(x))
         refined: Tensor = x + self.mlp(self.norm2(x))
         return refined
+
+    @torch.jit.unused
+    def _weights(self) -> BlockWeights | None:
+        attn = self.attn
+        return block_weights(self.norm1, attn.qkv1, attn.qkv2, attn.scale, attn.proj, self.norm2, self.mlp)
 
 
 class SharedEncoder(nn.Module):

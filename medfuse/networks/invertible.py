@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.errors import OptionError
+from medfuse.networks.native import NodeWeights, run_node
 
 MIXINGS = ("free", "orthogonal")
 ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU}
@@ -93,6 +94,7 @@ class Bottleneck(nn.Module):
         if activation not in ACTIVATIONS:
             msg = f"activation is {activation!r}; choose one of {', '.join(ACTIVATIONS)}"
             raise OptionError(msg)
+        self.activation = activation
         hidden, active = channels * expansion, ACTIVATIONS[activation]
         self.layers = nn.Sequential(
             nn.Conv2d(channels, hidden, 1, bias=False),
@@ -137,7 +139,24 @@ class InvertibleNode(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape; H and W at least 2."""
+        if not torch.jit.is_scripting():
+            computed = run_node(self, x, self._weights)
+            if computed is not None:
+                return computed
         return self._couple(x)[0]
+
+    @torch.jit.unused
+    def _weights(self) -> NodeWeights | None:
+        """Return the weights for the kernel: None if it does not know the activation."""
+        if self.phi.activation != "relu6" or self.mix.bias is None:
+            return None
+        mixing = self.mix.weight[:, :, 0, 0] if isinstance(self.mix, Mixing) else self.mix.rotation()
+        return NodeWeights(
+            mixing,
+            self.mix.bias,
+            tuple(tuple(function.parameters()) for function in (self.phi, self.rho, self.eta)),
+            self.scale_clamp,
+        )
 
     @torch.jit.unused
     def inverse(self, y: Tensor) -> Tensor:

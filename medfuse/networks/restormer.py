@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from medfuse.errors import OptionError
+from medfuse.networks.native import BlockWeights, run_block
 
 _LAYER_NORM_EPS = 1e-5
 _SIDE_MULTIPLE = 8
@@ -71,8 +72,8 @@ def channel_attention(q: Tensor, k: Tensor, temperature: Tensor, eps: float = 1e
         (B, C, C), block-diagonal with a block for each head; each row sums to 1.
     """
     channels, heads = q.shape[2], temperature.shape[0]
-    q_norm = torch.linalg.vector_norm(q, dim=1).clamp_min(eps)  # (B, C)
-    k_norm = torch.linalg.vector_norm(k, dim=1).clamp_min(eps)
+    # A sum in steps: torch's norm adds one pixel after the other here, and loses two digits on a large image.
+    q_norm, k_norm = (x.square().sum(dim=1).clamp_min(eps**2).sqrt() for x in (q, k))  # each (B, C)
     products = q.transpose(1, 2) @ k  # (B, C, C)
     cosines = products / (q_norm[:, :, None] * k_norm[:, None, :])
     head = torch.arange(channels, device=q.device) // (channels // heads)  # (C,)
@@ -165,9 +166,48 @@ class RestormerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
+        if not torch.jit.is_scripting():
+            computed = run_block(self, x, self._weights)
+            if computed is not None:
+                return computed
         x = x + self.attn(self.norm1(x))
         refined: Tensor = x + self.ffn(self.norm2(x))
         return refined
+
+    @torch.jit.unused
+    def _weights(self) -> BlockWeights | None:
+        attn, ffn = self.attn, self.ffn
+        return block_weights(self.norm1, attn.qkv, attn.qkv_dwconv, attn.temperature, attn.project_out, self.norm2, ffn)
+
+
+def block_weights(
+    norm1: ChannelNorm,
+    qkv: nn.Conv2d,
+    qkv_spread: nn.Conv2d,
+    temperature: Tensor,
+    attention_out: nn.Conv2d,
+    norm2: ChannelNorm,
+    feed_forward: GDFN,
+) -> BlockWeights | None:
+    """Return the weights of a block for the kernels: None if its convolutions have biases."""
+    if qkv.bias is not None or feed_forward.project_in.bias is not None:
+        return None
+    (scale1, shift1), (scale2, shift2) = (
+        (norm.body.weight, getattr(norm.body, "bias", None)) for norm in (norm1, norm2)
+    )
+    return BlockWeights(
+        scale1,
+        shift1,
+        qkv.weight,
+        qkv_spread.weight,
+        temperature,
+        attention_out.weight,
+        scale2,
+        shift2,
+        feed_forward.project_in.weight,
+        feed_forward.dwconv.weight,
+        feed_forward.project_out.weight,
+    )
 
 
 class PatchEmbedding(nn.Module):

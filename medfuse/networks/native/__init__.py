@@ -1,0 +1,12 @@
+"""Step 5 of 8, network: kernels in C++ for inference on a CPU, where they could be built.
+
+They compute what the modules of PyTorch beside them compute, in single precision, and are used by themselves where they
+can be: for inference, on a CPU, with plain tensors. Everywhere else, and where no compiler was at hand when medfuse was
+installed, PyTorch does the work.
+"""
+
+from medfuse.networks.native.blocks import BlockWeights, run_block
+from medfuse.networks.native.library import instruction_set, without_kernels
+from medfuse.networks.native.nodes import NodeWeights, run_node
+
+__all__ = ["BlockWeights", "NodeWeights", "instruction_set", "run_block", "run_node", "without_kernels"]

@@ -1,0 +1,429 @@
+// Step 5 of 8, network: the three kernels that CDDFuse and Restormer spend their time in, for CPUs.
+//
+//   medfuse_attend   norm -> 1x1 and depthwise 3x3, or dense 3x3 -> values, and the products of queries and keys
+//   medfuse_refine   x + (attention x values), then + feed-forward(norm)
+//   medfuse_couple   one invertible node
+//
+// Maps are float32, channels last: x[((n * H + y) * W + x) * C + c]. Each kernel streams over an image once, tile by
+// tile; what lies between two layers stays in the cache, three rows at a time. Tiles do not depend on the number of
+// threads, and sums over tiles have a fixed order: the result is the same, bit for bit, for any number of threads.
+// Matrices are packed as medfuse/networks/native/packing.py says. Compiled once for each instruction set.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <thread>
+#include <vector>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX2__) || defined(__aarch64__)
+#define LANES 8
+#else
+#error "the kernels are for AVX-512, AVX2 or 64-bit ARM"
+#endif
+
+namespace {
+
+typedef float Vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+typedef std::vector<float> Buffer;
+
+constexpr int WIDEST = LANES == 16 ? 4 : 2;  // vectors in a panel of a matrix; with PIXELS they fill the registers
+constexpr int PIXELS = 6;
+constexpr int TILE_ROWS = 64, TILE_COLUMNS = 128;
+
+inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
+inline void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
+inline Vec all(float value) { return Vec{} + value; }
+inline Vec least(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec most(Vec a, Vec b) { return a > b ? a : b; }
+
+inline float sum(Vec v) {
+  float s[LANES];
+  std::memcpy(s, &v, sizeof s);
+  for (int half = LANES / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) s[i] += s[i + half];
+  return s[0];
+}
+
+// 2 ** x, for x from -126 to 127.
+inline Vec exp2_of(Vec x) {
+  const Vec shifted = x + 12582912.0f;  // 1.5 * 2 ** 23: its last bits are x, rounded
+  const Vec f = x - (shifted - 12582912.0f);
+  Vec p = all(1.534580806e-4f);
+  for (float c : {1.339993090e-3f, 9.618489072e-3f, 5.550328642e-2f, 2.402264625e-1f, 6.931471825e-1f, 1.0f}) p = p * f + c;
+  Ints bits, exponent;
+  std::memcpy(&bits, &p, sizeof bits);
+  std::memcpy(&exponent, &shifted, sizeof exponent);
+  bits += (exponent - 0x4b400000) << 23;
+  std::memcpy(&p, &bits, sizeof p);
+  return p;
+}
+
+// exp(x); infinity beyond 88, 0 below -87, NaN for NaN.
+inline Vec exp_of(Vec x) {
+  const Vec found = exp2_of(most(least(x, all(88.0f)), all(-87.0f)) * 1.44269504f);
+  const Vec above = x > 88.0f ? all(std::numeric_limits<float>::infinity()) : found;
+  const Vec below = x < -87.0f ? all(0.0f) : above;
+  return x == x ? below : x;
+}
+
+// The exact GELU: x * Phi(x) = max(x, 0) - |x| erfc(|x| / sqrt 2) / 2, where erfc = 2 ** (-|x| R(|x|)). R is a polynomial;
+// the error of the product is below 4e-8.
+inline Vec gelu(Vec x) {
+  const Vec size = x < 0.0f ? -x : x, t = least(size, all(9.0f));
+  Vec r = all(1.9020669697e-6f);
+  for (float c : {-2.8056896553e-5f, 1.3147266872e-4f, 2.7207809034e-4f, -7.2454260662e-3f, 5.2627615631e-2f, 4.5916214585e-1f, 1.1511110067f})
+    r = r * t + c;
+  return (x > 0.0f ? x : all(0.0f)) - 0.5f * size * exp2_of(most(-t * r, all(-126.0f)));
+}
+
+inline Vec relu6(Vec x) { return most(least(x, all(6.0f)), all(0.0f)); }
+
+// Calls work(job) for each job, on as many threads as asked. Returns false if memory ran out.
+template <class Work>
+bool in_parallel(int jobs, int threads, Work work) {
+  std::atomic<int> next{0};
+  std::atomic<bool> good{true};
+  auto run = [&] {
+    try {
+      for (int job; good && (job = next++) < jobs;) work(job);
+    } catch (const std::bad_alloc&) {
+      good = false;
+    }
+  };
+  std::vector<std::thread> others;
+  try {
+    for (int i = 1; i < std::min(threads, jobs); ++i) others.emplace_back(run);
+  } catch (const std::exception&) {  // no more threads to be had: those that run do all the work
+  }
+  run();
+  for (auto& other : others) other.join();
+  return good;
+}
+
+// A part of one image: rows y0 to y1 and columns x0 to x1.
+struct Tile {
+  int number, image, height, width, y0, y1, x0, x1;
+  int columns() const { return x1 - x0; }
+  bool has_row(int y) const { return y >= 0 && y < height; }
+  size_t pixel(int y, int x) const { return (size_t(image) * height + y) * width + x; }
+};
+
+struct Tiling {
+  int images, height, width;
+  int down() const { return (height + TILE_ROWS - 1) / TILE_ROWS; }
+  int across() const { return (width + TILE_COLUMNS - 1) / TILE_COLUMNS; }
+  int in_image() const { return down() * across(); }
+  int count() const { return images * in_image(); }
+  Tile operator[](int number) const {
+    const int inside = number % in_image(), y0 = inside / across() * TILE_ROWS, x0 = inside % across() * TILE_COLUMNS;
+    return {number, number / in_image(), height, width, y0, std::min(y0 + TILE_ROWS, height), x0, std::min(x0 + TILE_COLUMNS, width)};
+  }
+};
+
+// Three rows of a map around the row in work, with a margin of columns at both ends.
+struct Rows {
+  Rows(int columns, int channels) : channels(channels), size(size_t(columns) * channels), values(3 * size) {}
+  float* operator[](int y) { return values.data() + ((y + 6) % 3) * size; }
+  int channels;
+  size_t size;
+  Buffer values;
+};
+
+// out (P x NV vectors) = (add ? out : 0) + (bias + a (P x inputs) * w (inputs x NV vectors)). What is added to is added
+// to once, at the end: a sum that begins at a large value loses digits of every product.
+template <int P, int NV>
+inline void block(const float* a, int step, const float* w, int inputs, const float* bias, bool add, float* out, int out_step) {
+  Vec acc[P][NV];
+  for (int p = 0; p < P; ++p)
+    for (int v = 0; v < NV; ++v) acc[p][v] = bias ? load(bias + v * LANES) : Vec{};
+  for (int k = 0; k < inputs; ++k) {
+    Vec b[NV];
+    for (int v = 0; v < NV; ++v) b[v] = load(w + (size_t(k) * NV + v) * LANES);
+    for (int p = 0; p < P; ++p)
+      for (int v = 0; v < NV; ++v) acc[p][v] += a[p * step + k] * b[v];
+  }
+  for (int p = 0; p < P; ++p)
+    for (int v = 0; v < NV; ++v) {
+      float* to = out + p * out_step + v * LANES;
+      store(to, add ? load(to) + acc[p][v] : acc[p][v]);
+    }
+}
+
+template <int NV>
+void panel(const float* a, int step, int pixels, const float* w, int inputs, const float* bias, bool add, float* out, int out_step) {
+  int p = 0;
+  for (; p + PIXELS <= pixels; p += PIXELS) block<PIXELS, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
+  for (; p < pixels; ++p) block<1, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
+}
+
+// The same for many pixels, one every `step` floats, and any number of outputs.
+void multiply(const float* a, int step, int pixels, const float* w, int inputs, int outputs, const float* bias, bool add, float* out,
+              int out_step) {
+  for (int n = 0; n < outputs;) {
+    const int vectors = (outputs - n) / LANES, nv = vectors >= 4 && WIDEST == 4 ? 4 : vectors >= 2 ? 2 : 1;
+    const auto of_width = nv == 4 ? panel<WIDEST> : nv == 2 ? panel<2> : panel<1>;
+    of_width(a, step, pixels, w + size_t(n) * inputs, inputs, bias ? bias + n : nullptr, add, out + n, out_step);
+    n += nv * LANES;
+  }
+}
+
+// Normalize each pixel over its channels; without a shift the mean is kept.
+void normalize(const float* x, int pixels, int channels, const float* scale, const float* shift, float* out) {
+  for (; pixels-- > 0; x += channels, out += channels) {
+    Vec total{}, squares{};
+    for (int c = 0; c < channels; c += LANES) total += load(x + c);
+    const float mean = sum(total) / channels;
+    for (int c = 0; c < channels; c += LANES) {
+      const Vec apart = load(x + c) - mean;
+      squares += apart * apart;
+    }
+    const float inverse = 1.0f / __builtin_sqrtf(sum(squares) / channels + 1e-5f);
+    for (int c = 0; c < channels; c += LANES) {
+      const Vec value = load(x + c);
+      store(out + c, shift ? (value - mean) * inverse * load(scale + c) + load(shift + c) : value * inverse * load(scale + c));
+    }
+  }
+}
+
+// Depthwise 3x3: out (pixels x `step`) for channels c to c + LANES, from channels `from` of rows with a margin of one.
+template <bool ADD>
+inline void depthwise_channels(float* const rows[3], int pixels, int step, int from, int c, const float* w, int channels, float* out) {
+  Vec k[3][3];
+  for (int i = 0; i < 9; ++i) k[i / 3][i % 3] = load(w + i * channels + c);
+  Vec left{}, middle{};
+  for (int x = -2; x < pixels; ++x) {  // the column at the right of x is read once, for three sums
+    Vec done = left, next = middle, begun{};
+    for (int y = 0; y < 3; ++y) {
+      const Vec value = load(rows[y] + (x + 2) * step + from);
+      done += k[y][2] * value;
+      next += k[y][1] * value;
+      begun += k[y][0] * value;
+    }
+    left = next, middle = begun;
+    if (x >= 0) store(out + x * step + c, ADD ? load(out + x * step + c) + done : done);
+  }
+}
+
+// With `partner` above 0 each output also has a second input, that many channels away within a half of the map.
+void depthwise(float* const rows[3], int pixels, int channels, const float* w, int partner, float* out) {
+  for (int c = 0; c < channels; c += LANES) depthwise_channels<false>(rows, pixels, channels, c, c, w, channels, out);
+  if (partner == 0) return;
+  for (int c = 0; c < channels; c += LANES) {
+    const int from = c % (2 * partner) < partner ? c + partner : c - partner;
+    depthwise_channels<true>(rows, pixels, channels, from, c, w + 9 * channels, channels, out);
+  }
+}
+
+// Fill a row of a map, columns x0 - margin to x1 + margin, by fill(first column, columns, where); black beyond the image.
+template <class Fill>
+void padded_row(const Tile& tile, int y, int margin, int channels, float* row, Fill fill) {
+  const int first = std::max(tile.x0 - margin, 0), last = std::min(tile.x1 + margin, tile.width);
+  const size_t all_columns = tile.columns() + 2 * margin, left = first - (tile.x0 - margin);
+  if (!tile.has_row(y)) return void(std::memset(row, 0, all_columns * channels * sizeof(float)));
+  std::memset(row, 0, left * channels * sizeof(float));
+  fill(first, last - first, row + left * channels);
+  const size_t filled = left + (last - first);
+  std::memset(row + filled * channels, 0, (all_columns - filled) * channels * sizeof(float));
+}
+
+// Add, for one row, the products of queries with the keys of their head (C x size), and the squares of both (C each).
+void add_products(const float* qkv, int pixels, int channels, int size, double* sums) {
+  constexpr int EIGHT = 8;
+  typedef float Keys __attribute__((vector_size(EIGHT * 4), aligned(4), may_alias));
+  for (int i = 0; i < channels; i += EIGHT)
+    for (int j = 0; j < size; j += EIGHT) {
+      Keys acc[EIGHT] = {};
+      const float *q = qkv + i, *k = qkv + channels + i / size * size + j;
+      for (int p = 0; p < pixels; ++p, q += 3 * channels, k += 3 * channels) {
+        const Keys keys = *reinterpret_cast<const Keys*>(k);
+        for (int r = 0; r < EIGHT; ++r) acc[r] += q[r] * keys;
+      }
+      for (int r = 0; r < EIGHT; ++r)
+        for (int s = 0; s < EIGHT; ++s) sums[(i + r) * size + j + s] += acc[r][s];
+    }
+  double* squares = sums + channels * size;
+  for (int c = 0; c < 2 * channels; c += LANES) {
+    Vec total{};
+    for (int p = 0; p < pixels; ++p) {
+      const Vec value = load(qkv + p * 3 * channels + c);
+      total += value * value;
+    }
+    for (int i = 0; i < LANES; ++i) squares[c + i] += total[i];
+  }
+}
+
+struct Attend {
+  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3
+  int channels, size;
+  float* values;
+
+  void operator()(const Tile& tile, double* sums) const {
+    const int columns = tile.columns(), wide = columns + 2, kept = depthwise_weights ? 3 * channels : channels;
+    Rows ring(wide, kept);
+    Buffer normalized(size_t(wide) * channels), qkv(size_t(columns) * 3 * channels);
+    for (int y = tile.y0 - 1; y <= tile.y1; ++y) {
+      padded_row(tile, y, 1, kept, ring[y], [&](int first, int count, float* where) {
+        float* into = depthwise_weights ? normalized.data() : where;
+        normalize(x + tile.pixel(y, first) * channels, count, channels, scale, shift, into);
+        if (depthwise_weights) multiply(into, channels, count, project, channels, kept, nullptr, false, where, kept);
+      });
+      if (y - 1 < tile.y0) continue;
+      float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
+      if (depthwise_weights) {
+        depthwise(rows, columns, kept, depthwise_weights, 0, qkv.data());
+      } else {
+        for (int tap = 0; tap < 3; ++tap)  // a pixel and its two neighbors lie side by side: one product for each row
+          multiply(rows[tap], channels, columns, project + size_t(tap) * 9 * channels * channels, 3 * channels, 3 * channels, nullptr,
+                   tap > 0, qkv.data(), 3 * channels);
+      }
+      add_products(qkv.data(), columns, channels, size, sums);
+      for (int p = 0; p < columns; ++p)
+        std::memcpy(values + (tile.pixel(y - 1, tile.x0) + p) * channels, qkv.data() + (p * 3 + 2) * channels, channels * sizeof(float));
+    }
+  }
+};
+
+struct Refine {
+  const float *x, *values, *attention, *scale, *shift, *project_in, *depthwise_weights, *project_out;
+  int channels, hidden, partner;
+  float* out;
+
+  void operator()(const Tile& tile) const {
+    const int columns = tile.columns(), wide = columns + 2, both = 2 * hidden;
+    const float* matrix = attention + size_t(tile.image) * channels * channels;
+    Rows attended(wide, channels), ring(wide, both);
+    Buffer normalized(size_t(wide) * channels), gated(size_t(columns) * both);
+    for (int y = tile.y0 - 1; y <= tile.y1; ++y) {
+      padded_row(tile, y, 1, both, ring[y], [&](int first, int count, float* where) {
+        float* sums = attended[y] + (first - tile.x0 + 1) * channels;
+        const size_t begin = tile.pixel(y, first) * channels;
+        std::memcpy(sums, x + begin, size_t(count) * channels * sizeof(float));
+        multiply(values + begin, channels, count, matrix, channels, channels, nullptr, true, sums, channels);
+        normalize(sums, count, channels, scale, shift, normalized.data());
+        multiply(normalized.data(), channels, count, project_in, channels, both, nullptr, false, where, both);
+      });
+      if (y - 1 < tile.y0) continue;
+      float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
+      depthwise(rows, columns, both, depthwise_weights, partner, gated.data());
+      for (int p = 0; p < columns; ++p)
+        for (float *gate = gated.data() + p * both, *end = gate + hidden; gate < end; gate += LANES)
+          store(gate, gelu(load(gate)) * load(gate + hidden));
+      float* result = out + tile.pixel(y - 1, tile.x0) * channels;
+      std::memcpy(result, attended[y - 1] + channels, size_t(columns) * channels * sizeof(float));
+      multiply(gated.data(), both, columns, project_out, hidden, channels, nullptr, true, result, channels);
+    }
+  }
+};
+
+// The column or row that a reflected border shows at i, for a side of n.
+inline int reflected(int i, int n) { return i < 0 ? -i : i >= n ? 2 * n - 2 - i : i; }
+
+struct Couple {
+  const float *x, *mixing, *bias, *phi_in, *phi_depthwise, *phi_out, *both_in, *both_depthwise, *rho_out, *eta_out;
+  int channels;
+  float clamp;
+  float* out;
+
+  // Make a row of hidden values, relu6(in * w), with reflected columns at the ends of the image.
+  void hidden_row(const Tile& tile, const float* z, int step, int margin, const float* w, int outputs, float* row) const {
+    const int half = channels / 2, first = std::max(tile.x0 - margin, 0), last = std::min(tile.x1 + margin, tile.width);
+    float* at_zero = row + (margin - tile.x0) * outputs;  // where column 0 of the image would be
+    multiply(z, step, last - first, w, half, outputs, nullptr, false, at_zero + first * outputs, outputs);
+    for (float *v = at_zero + first * outputs, *end = at_zero + last * outputs; v < end; v += LANES) store(v, relu6(load(v)));
+    if (first == 0) std::memcpy(at_zero - outputs, at_zero + reflected(-1, tile.width) * outputs, outputs * sizeof(float));
+    if (last == tile.width)
+      std::memcpy(at_zero + last * outputs, at_zero + reflected(last, tile.width) * outputs, outputs * sizeof(float));
+  }
+
+  static void active_depthwise(Rows& ring, const Tile& tile, int y, int skip, int pixels, const float* w, float* result) {
+    float* rows[3];
+    for (int i = 0; i < 3; ++i) rows[i] = ring[reflected(y - 1 + i, tile.height)] + skip * ring.channels;
+    depthwise(rows, pixels, ring.channels, w, 0, result);
+    for (float *v = result, *end = result + size_t(pixels) * ring.channels; v < end; v += LANES) store(v, relu6(load(v)));
+  }
+
+  void finish(float* row, int pixels, const float* rho, const float* eta) const {
+    const int half = channels / 2;
+    for (int p = 0; p < pixels; ++p)
+      for (int c = 0; c < half; c += LANES) {
+        Vec exponent = load(rho + p * half + c);
+        if (clamp > 0.0f) exponent = clamp * (1.0f - 2.0f / (exp_of(exponent * (2.0f / clamp)) + 1.0f));  // tanh
+        store(row + p * channels + c, load(row + p * channels + c) * exp_of(exponent) + load(eta + p * half + c));
+      }
+  }
+
+  void operator()(const Tile& tile) const {
+    const int half = channels / 2, columns = tile.columns(), wide = columns + 4;
+    // z has a margin of two columns, what follows the first function one; rows of z lag by one and two behind.
+    Rows mixed(wide, channels), first_hidden(wide + 2, channels), both_hidden(wide, 2 * channels);
+    Buffer one(size_t(wide) * channels), two(size_t(columns) * 2 * channels), rho(size_t(columns) * half), eta(rho.size());
+    const int x0 = std::max(tile.x0 - 2, 0), x1 = std::min(tile.x1 + 2, tile.width);
+    const int inner0 = std::max(tile.x0 - 1, 0), inner1 = std::min(tile.x1 + 1, tile.width);
+    auto mixed_at = [&](int y, int column) { return mixed[y] + (column - tile.x0 + 2) * channels; };
+    const int top = std::max(tile.y0 - 2, 0), bottom = std::min(tile.y1 + 2, tile.height);
+    int moved = std::max(tile.y0 - 1, 0), done = tile.y0;  // the next rows of the two later stages
+    for (int y = top; y < bottom; ++y) {
+      multiply(x + tile.pixel(y, x0) * channels, channels, x1 - x0, mixing, channels, channels, bias, false, mixed_at(y, x0), channels);
+      hidden_row(tile, mixed_at(y, x0), channels, 2, phi_in, channels, first_hidden[y] + channels);
+      for (; moved < std::min(tile.y1 + 1, tile.height) && (moved < y || y == tile.height - 1); ++moved) {
+        float* z2 = mixed_at(moved, inner0) + half;
+        active_depthwise(first_hidden, tile, moved, inner0 - tile.x0 + 2, inner1 - inner0, phi_depthwise, one.data());
+        multiply(one.data(), channels, inner1 - inner0, phi_out, channels, half, nullptr, true, z2, channels);
+        hidden_row(tile, z2, channels, 1, both_in, 2 * channels, both_hidden[moved]);
+        for (; done < tile.y1 && (done < moved || moved == tile.height - 1); ++done) {
+          active_depthwise(both_hidden, tile, done, 0, columns, both_depthwise, two.data());
+          multiply(two.data(), 2 * channels, columns, rho_out, channels, half, nullptr, false, rho.data(), half);
+          multiply(two.data() + channels, 2 * channels, columns, eta_out, channels, half, nullptr, false, eta.data(), half);
+          float* result = out + tile.pixel(done, tile.x0) * channels;
+          std::memcpy(result, mixed_at(done, tile.x0), size_t(columns) * channels * sizeof(float));
+          finish(result, columns, rho.data(), eta.data());
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+int medfuse_lanes() { return LANES; }
+
+// sums: (images, C * size + 2 C) doubles, see add_products. Returns 0, or 1 if memory ran out.
+int medfuse_attend(const float* x, int images, int height, int width, int channels, int size, const float* scale, const float* shift,
+                   const float* project, const float* depthwise_weights, float* values, double* sums, int threads) try {
+  const Tiling tiling{images, height, width};
+  const size_t kinds = size_t(channels) * size + 2 * channels;
+  std::vector<double> parts(kinds * tiling.count());
+  const Attend attend{x, scale, shift, project, depthwise_weights, channels, size, values};
+  const bool good = in_parallel(tiling.count(), threads, [&](int i) { attend(tiling[i], parts.data() + kinds * i); });
+  std::fill(sums, sums + kinds * images, 0.0);
+  for (int i = 0; i < tiling.count(); ++i)
+    for (size_t k = 0; k < kinds; ++k) sums[kinds * tiling[i].image + k] += parts[kinds * i + k];
+  return good ? 0 : 1;
+} catch (const std::bad_alloc&) {
+  return 1;
+}
+
+int medfuse_refine(const float* x, const float* values, const float* attention, int images, int height, int width, int channels,
+                   int hidden, int partner, const float* scale, const float* shift, const float* project_in,
+                   const float* depthwise_weights, const float* project_out, float* out, int threads) {
+  const Tiling tiling{images, height, width};
+  const Refine refine{x, values, attention, scale, shift, project_in, depthwise_weights, project_out, channels, hidden, partner, out};
+  return in_parallel(tiling.count(), threads, [&](int i) { refine(tiling[i]); }) ? 0 : 1;
+}
+
+int medfuse_couple(const float* x, int images, int height, int width, int channels, float clamp, const float* mixing, const float* bias,
+                   const float* phi_in, const float* phi_depthwise, const float* phi_out, const float* both_in,
+                   const float* both_depthwise, const float* rho_out, const float* eta_out, float* out, int threads) {
+  const Tiling tiling{images, height, width};
+  const Couple couple{x, mixing, bias, phi_in, phi_depthwise, phi_out, both_in, both_depthwise, rho_out, eta_out, channels, clamp, out};
+  return in_parallel(tiling.count(), threads, [&](int i) { couple(tiling[i]); }) ? 0 : 1;
+}
+
+}  // extern "C"
