@@ -11,6 +11,8 @@ MODALITIES = ("MR", "CT", "PT", "NM")
 PLANES = ("auto", "axial", "coronal", "sagittal")
 METHODS = ("cddfuse", "cddfuse-fast", "max", "average", "laplacian")
 AUTO_METHOD = "auto"
+NOT_RESTORED = "none"
+RESTORE = (NOT_RESTORED, "fixed", "moving", "both")
 NOT_JUDGED = "none"
 STILL = ("verify", NOT_JUDGED)
 REGISTRATIONS = ("rigid", "affine", "deformable", *STILL)
@@ -81,6 +83,8 @@ class FusionOptions:
         fixed_window: intensity window of the fixed volume: a preset's name, ``"LOW,HIGH"``, or ``"auto"``.
         moving_window: the same for the moving volume.
         registration: how to register.
+        restore: which volumes a network takes the noise out of before they are fused, in their own units: ``"none"``,
+            ``"fixed"``, ``"moving"`` or ``"both"``. They are registered, and written, as they are.
         plane: ``"axial"``, ``"coronal"``, ``"sagittal"``, or ``"auto"`` for the plane of finest spacing.
         method: ``"cddfuse"``, ``"cddfuse-fast"``, one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``,
             or ``"auto"`` for the network that suits the device.
@@ -102,6 +106,7 @@ class FusionOptions:
     fixed_window: str = "auto"
     moving_window: str = "auto"
     registration: RegistrationOptions = field(default_factory=RegistrationOptions)
+    restore: str = NOT_RESTORED
     plane: str = "auto"
     method: str = AUTO_METHOD
     weights: str = "default"
@@ -116,6 +121,7 @@ class FusionOptions:
 
     def __post_init__(self) -> None:
         check_choice("plane", self.plane, PLANES)
+        check_choice("restore", self.restore, RESTORE)
         check_choice("method", self.method, (AUTO_METHOD, *METHODS))
         for modality in (self.fixed_modality, self.moving_modality):
             if modality is not None:
@@ -123,3 +129,8 @@ class FusionOptions:
         if self.slices_per_batch < 1:
             msg = f"slices_per_batch is {self.slices_per_batch}; give a whole number of at least 1"
             raise OptionError(msg)
+
+    @property
+    def restored_roles(self) -> tuple[str, ...]:
+        """Which of ``"fixed"`` and ``"moving"`` are restored."""
+        return tuple(role for role in ("fixed", "moving") if self.restore in (role, "both"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from monai.data import MetaTensor
 
 from medfuse.registration.register import Registration
+from medfuse.transforms.restored import RestorationChange
 from medfuse.transforms.windows import IntensityWindow
 
 
@@ -26,6 +28,8 @@ class FusionResult:
         moving_window: the same for the moving volume.
         registration: the transform, and the verdict on it.
         spatial_dim: the axis that slices were stacked along.
+        restorations: what restoring changed before the volumes were normalized, by role; ``fixed`` and
+            ``moving_registered`` are as they were before.
         color: (3, X, Y, Z) uint8 for PET and SPECT, else None.
         record: what ``run.json`` holds.
     """
@@ -40,6 +44,7 @@ class FusionResult:
     moving_window: IntensityWindow
     registration: Registration
     spatial_dim: int
+    restorations: Mapping[str, RestorationChange] = field(default_factory=dict)
     color: MetaTensor | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -47,3 +52,18 @@ class FusionResult:
     def modalities(self) -> tuple[str, str]:
         """Modality of the fixed and of the moving volume."""
         return str(self.fixed.meta["modality"]), str(self.moving_registered.meta["modality"])
+
+    @property
+    def in_words(self) -> str:
+        """What was done before fusing, in words: the judgement of the registration, and what was restored."""
+        return described(self.registration.in_words, self.restorations)
+
+
+def described(registration: str, restored: Collection[str]) -> str:
+    """Say what was done to volumes before fusing.
+
+    Args:
+        registration: the judgement of the registration, in words.
+        restored: roles that were restored.
+    """
+    return "; ".join([registration, *(f"{role} restored" for role in restored)])

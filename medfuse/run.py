@@ -18,6 +18,7 @@ from medfuse.io.color_palette import PALETTES
 from medfuse.io.output_folder import whole_folder
 from medfuse.options import FusionOptions, check_choice
 from medfuse.progress import Progress, Silent, showing
+from medfuse.transforms.restored import Restorers
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Run:
         options: what the user asked for, with the method that was chosen for them.
         device: where the network runs.
         network: maps (N, 2, H, W) on the device to (N, 1, H, W).
+        restorers: the networks that restore; None if nothing is restored.
         folder: where the outputs are being written, or None if nothing is written.
         progress: who is told how far the work is.
         notes: what the user should know, in the order in which it was noticed.
@@ -39,6 +41,7 @@ class Run:
     options: FusionOptions
     device: torch.device
     network: Callable[[Tensor], Tensor]
+    restorers: Restorers | None = None
     folder: Path | None = None
     progress: Progress = field(default_factory=Silent)
     notes: list[str] = field(default_factory=list)
@@ -79,9 +82,10 @@ def started_run(options: FusionOptions, progress: Progress | None = None, inputs
     device = resolve_device(options.device)
     options = replace(options, method=resolve_method(options.method, options.weights, device))
     network = fusion_method(options.method, options.weights, device)
+    restorers = Restorers(device) if options.restored_roles else None
     with ExitStack() as stack:
         folder = None
         if options.output is not None:
             kept = [*inputs, *options.registration.files]
             folder = stack.enter_context(whole_folder(options.output, options.overwrite, inputs=kept))
-        yield Run(options, device, network, folder, progress or Silent())
+        yield Run(options, device, network, restorers, folder, progress or Silent())

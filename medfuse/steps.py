@@ -5,6 +5,7 @@ Each takes what the steps before it made and the ``Run``, times itself, and note
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -31,13 +32,14 @@ from medfuse.registration.register import Registration
 from medfuse.report.preview import write_preview
 from medfuse.report.record import make_record, write_record
 from medfuse.report.registration_picture import refusal_picture, write_registration_picture
-from medfuse.result import FusionResult
+from medfuse.result import FusionResult, described
 from medfuse.run import Run
 from medfuse.transforms.colorize import EMISSION, colorize
 from medfuse.transforms.fuse import keep_fixed_outside
 from medfuse.transforms.load import GUESSED, load_study, load_volume
 from medfuse.transforms.normalize import black_outside, through_window, volume_window
-from medfuse.transforms.register import Registered, register_to_fixed
+from medfuse.transforms.register import Registered, on_fixed_grid, register_to_fixed
+from medfuse.transforms.restored import RestorationChange, restore_volume
 from medfuse.transforms.stack import stack_modalities
 from medfuse.transforms.volumes import DICOM_KEY, NORMALIZED, on_grid_of
 from medfuse.transforms.windows import IntensityWindow, check_window
@@ -58,12 +60,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Normalized:
-    """Both volumes in [0, 1] on the fixed grid, and the windows that brought them there."""
+    """Both volumes in [0, 1] on the fixed grid, the windows that brought them there, and what restoring changed."""
 
     fixed: MetaTensor
     moving: MetaTensor
     fixed_window: IntensityWindow
     moving_window: IntensityWindow
+    restorations: Mapping[str, RestorationChange]
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,16 @@ def register_pair(pair: Pair, run: Run) -> Registered:
 
 
 def normalize_pair(pair: Pair, registered: Registered, run: Run) -> Normalized:
-    """Step 3 of 8, normalize: values go to [0, 1], by one window for each whole volume."""
-    with run.step("normalize"):
+    """Step 3 of 8, normalize: values go to [0, 1], by one window for each whole volume; without noise, if asked."""
+    with run.step("normalize") as progress:
         fixed_window = volume_window(pair.fixed, run.options.fixed_window)
         moving_window = volume_window(pair.moving, run.options.moving_window)  # before resampling changes the values
-        fixed = through_window(pair.fixed, fixed_window)
-        moving = black_outside(through_window(registered.moving, moving_window), registered.inside)
-    return Normalized(fixed, moving, fixed_window, moving_window)
+        seen, restorations = _restored(pair, registered, run, progress)
+        fixed = through_window(seen.fixed, fixed_window)
+        moving = black_outside(through_window(seen.moving, moving_window), registered.inside)
+    for role, change in restorations.items():
+        run.note(f"the {role} volume was restored before it was fused: {change.in_words}")
+    return Normalized(fixed, moving, fixed_window, moving_window, restorations)
 
 
 def slice_pair(normalized: Normalized, run: Run) -> Slices:
@@ -141,7 +147,10 @@ def assemble(
         joined = join_slices(fused_slices, slices.spatial_dim)
         inside = registered.inside.as_tensor()
         values = keep_fixed_outside(joined, normalized.fixed.as_tensor(), inside)
-        meanings = {"units": NORMALIZED, DESCRIPTION_KEY: registered.registration.in_words}
+        meanings = {
+            "units": NORMALIZED,
+            DESCRIPTION_KEY: described(registered.registration.in_words, normalized.restorations),
+        }
         fused = on_grid_of(pair.fixed, values, meanings)
     return FusionResult(
         fused=fused,
@@ -154,6 +163,7 @@ def assemble(
         moving_window=normalized.moving_window,
         registration=registered.registration,
         spatial_dim=slices.spatial_dim,
+        restorations=normalized.restorations,
         color=_color(fused, normalized, run.options.palette),
     )
 
@@ -201,6 +211,25 @@ def _same_place(fixed: str | Path, moving: Source | None) -> bool:
     return moving is None or (isinstance(moving, str | Path) and Path(fixed).resolve() == Path(moving).resolve())
 
 
+def _restored(
+    pair: Pair, registered: Registered, run: Run, progress: Progress
+) -> tuple[Pair, dict[str, RestorationChange]]:
+    """Return both volumes on the fixed grid, and what restoring changed.
+
+    A volume is restored on its own grid, where its noise is what the scanner made it, and then takes the way that was
+    found without restoring it.
+    """
+    seen, changes = {"fixed": pair.fixed, "moving": registered.moving}, {}
+    for role, volume in (("fixed", pair.fixed), ("moving", pair.moving)):
+        if run.restorers is None or role not in run.options.restored_roles:
+            continue
+        restored = restore_volume(volume, run.restorers, run.options.plane, run.options.slices_per_batch, progress)
+        changes[role], seen[role] = restored.change, restored.volume
+        if role == "moving":
+            seen[role], _ = on_fixed_grid(pair.fixed, restored.volume, registered.registration)
+    return Pair(seen["fixed"], seen["moving"]), changes
+
+
 def _write_dicom(result: FusionResult, run: Run) -> None:
     """Write the result as DICOM if it belongs to a study."""
     source = result.fixed.meta.get(DICOM_KEY)
@@ -221,7 +250,7 @@ def _write_dicom(result: FusionResult, run: Run) -> None:
             registration=run.options.registration.method,
             fixed_modality=result.modalities[0],
             moving_modality=result.modalities[1],
-            verdict=result.registration.in_words,
+            verdict=result.in_words,
             failed=result.registration.failed,
         ),
         DicomWriteOptions(deterministic=run.options.repeatable_uids, deidentify=run.options.deidentify),

@@ -10,10 +10,11 @@ from medfuse.cli import fuse_options as opt
 from medfuse.cli.console import guarded, out, progress_bar
 from medfuse.cli.web_access import web_access
 from medfuse.errors import OptionError
-from medfuse.options import AUTO_METHOD, FusionOptions, RegistrationOptions
+from medfuse.options import AUTO_METHOD, NOT_RESTORED, FusionOptions, RegistrationOptions
 
 if TYPE_CHECKING:
     from medfuse.io.dicom_place import Archive
+    from medfuse.progress import Progress
     from medfuse.result import FusionResult
 
 _AUTO = "auto"
@@ -32,6 +33,7 @@ def fuse(
     transform: opt.Transforms = None,
     landmarks: opt.Landmarks = None,
     accept: opt.AcceptRegistration = False,
+    restore: opt.Restore = NOT_RESTORED,
     method: opt.Method = AUTO_METHOD,
     weights: opt.Weights = "default",
     plane: opt.Plane = _AUTO,
@@ -59,6 +61,7 @@ def fuse(
         registration=RegistrationOptions(
             method=registration, seed=seed, transforms=tuple(transform or ()), landmarks=landmarks, accept=accept
         ),
+        restore=restore,
         plane=plane,
         method=method,
         weights=weights,
@@ -74,12 +77,23 @@ def fuse(
     _check_sources(fixed, archive, study)
     target = None if store_in is None else _archive(store_in, ae_title)
     with progress_bar() as progress:
-        if archive is not None and study is not None:
-            result = medfuse.fuse_study(_archive(archive, ae_title), study, options, progress)
-        else:
-            result = medfuse.fuse_volumes(cast(Path, fixed), moving, options, progress)
+        place = None if archive is None else _archive(archive, ae_title)
+        result = _fused((fixed, moving), (place, study), options, progress)
         stored = None if target is None else medfuse.store_result(target, output, progress)
     _say(result, output, stored)
+
+
+def _fused(
+    files: tuple[Path | None, Path | None],
+    stored: tuple[Archive | None, str | None],
+    options: FusionOptions,
+    progress: Progress,
+) -> FusionResult:
+    """Fuse the study that lies in an archive, or else two files."""
+    archive, study = stored
+    if archive is not None and study is not None:
+        return medfuse.fuse_study(archive, study, options, progress)
+    return medfuse.fuse_volumes(cast(Path, files[0]), files[1], options, progress)
 
 
 def _say(result: FusionResult, output: Path, stored: int | None) -> None:
@@ -88,6 +102,8 @@ def _say(result: FusionResult, output: Path, stored: int | None) -> None:
     out.print(f"Fused {fixed_modality} with {moving_modality} by {result.record['method']['name']} in {seconds:.1f} s.")
     words = result.registration.in_words
     out.print(f"{words[0].upper()}{words[1:]}.")
+    for role, change in result.restorations.items():
+        out.print(f"Restored the {role} volume: {change.in_words}.")
     out.print(f"Look at {output / 'preview.png'}; the volume is {output / 'fused.nii.gz'}.", markup=False)
     if stored is not None:
         out.print(f"Stored {stored} DICOM objects in the archive.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medfuse.options import METHODS, MODALITIES, PLANES, REGISTRATIONS
+from medfuse.options import METHODS, MODALITIES, PLANES, REGISTRATIONS, RESTORE
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
 Fixed = Annotated[
@@ -49,6 +49,9 @@ Transforms = Annotated[
 ]
 Landmarks = Annotated[
     Path | None, typer.Option(help="Set out from points in this CSV: name,fixed_x,...,moving_x,..., RAS mm.")
+]
+Restore = Annotated[
+    str, typer.Option(help=f"Which volumes to take the noise out of before fusing: {', '.join(RESTORE)}.")
 ]
 Method = Annotated[str, typer.Option(help=f"How to fuse: {', '.join(METHODS)}, or auto.")]
 Weights = Annotated[

@@ -5,6 +5,7 @@ from medfuse.networks.cddfuse_fast import CDDFuseFast, CDDFuseFastConfig
 from medfuse.networks.restormer import Restormer, RestormerConfig
 from medfuse.networks.unfusing import Split, Unfusing, UnfusingConfig
 from medfuse.networks.weights import (
+    COUNTS_WEIGHTS,
     DEFAULT_WEIGHTS,
     PHANTOM_WEIGHTS,
     SHIPPED_WEIGHTS,
@@ -18,6 +19,7 @@ from medfuse.networks.weights import (
 )
 
 __all__ = [
+    "COUNTS_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "PHANTOM_WEIGHTS",
     "SHIPPED_WEIGHTS",

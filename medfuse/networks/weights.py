@@ -41,7 +41,12 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Config]]] = {
 }
 DEFAULT_WEIGHTS = "default"
 PHANTOM_WEIGHTS = "phantom"
-SHIPPED_WEIGHTS = {DEFAULT_WEIGHTS: "", PHANTOM_WEIGHTS: "-phantom"}  # the ending of the file's name
+COUNTS_WEIGHTS = "counts"
+SHIPPED_WEIGHTS = {  # the ending of the file's name
+    DEFAULT_WEIGHTS: "",
+    PHANTOM_WEIGHTS: "-phantom",
+    COUNTS_WEIGHTS: "-counts",
+}
 
 _METADATA_KEY = "medfuse"
 _READING_ERRORS = (  # whatever torch's reader of checkpoints raises on a damaged one
@@ -66,9 +71,10 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
     Args:
         name: ``"cddfuse"``, ``"cddfuse-fast"`` or ``"unfusing"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)``
             fuses, or ``"restormer"``.
-        weights: ``"default"`` or ``"phantom"`` for weights shipped with medfuse, the path of a ``.safetensors``
-            file that ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer),
-            or None for random weights.
+        weights: ``"default"``, ``"phantom"`` or ``"counts"`` for weights shipped with medfuse (of Restormer the
+            default restores MR and CT, ``"counts"`` PET and SPECT), the path of a ``.safetensors`` file that
+            ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer), or None for
+            random weights.
         config: the numbers of the network; None takes those stored with the weights, else the published ones.
 
     Returns:
@@ -98,7 +104,8 @@ def weights_path(name: str, weights: str | Path) -> Path:
 
     Args:
         name: the network.
-        weights: ``"default"``, ``"phantom"`` (learned from phantom slices alone), or a path.
+        weights: ``"default"``, ``"phantom"`` (learned from phantom slices alone), ``"counts"`` (of Restormer, for PET
+            and SPECT), or a path.
 
     Raises:
         WeightsError: if none of that name are shipped for the network.

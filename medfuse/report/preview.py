@@ -74,17 +74,18 @@ def _in_color(normalized: Picture, modality: str, palette: str) -> Picture:
 
 
 def _caption(figure: Figure, result: FusionResult) -> None:
-    registration, found = result.registration, result.registration.rigid
+    found = result.registration.rigid
     lines = [
         f"fixed: {_window_text(result.modalities[0], result.fixed_window)}    "
         f"moving: {_window_text(result.modalities[1], result.moving_window)}",
-        f"{registration.in_words}; mutual information {found.similarity_start:.3f} before, "
+        f"{result.in_words}; mutual information {found.similarity_start:.3f} before, "
         f"{found.similarity_end:.3f} after; "
         f"{found.overlap_fraction:.0%} of the fixed head lies inside the moving scan",
+        *(f"{role} restored before fusing: {change.in_words}" for role, change in result.restorations.items()),
         DISCLAIMER,
     ]
     for index, line in enumerate(lines):
-        figure.text(0.5, 0.085 - 0.026 * index, line, color="white", fontsize=10, ha="center", va="center")
+        figure.text(0.5, 0.09 - 0.022 * index, line, color="white", fontsize=10, ha="center", va="center")
 
 
 def _window_text(modality: str, window: IntensityWindow) -> str:

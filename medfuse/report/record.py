@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from medfuse.networks import weights_path
+from medfuse.networks import default_weights, weights_path
 from medfuse.networks.rules import RULES
 from medfuse.options import FusionOptions
 from medfuse.result import FusionResult
+from medfuse.transforms.restored import RestorationChange
 
 RECORD_NAME = "run.json"
 DISCLAIMER = "Not a medical device. For research only: no diagnosis or treatment may rest on this result."
@@ -57,6 +58,7 @@ def make_record(
         "registration": _jsonable(result.registration.summary()),
         "inside_fraction": float(result.inside.float().mean()),
         "windows": {role: asdict(window) for role, window in zip(roles, windows, strict=True)},
+        "restoration": {role: _describe_restoration(change) for role, change in result.restorations.items()},
         "slices": {"axis": result.spatial_dim, "number": result.fused.shape[result.spatial_dim + 1]},
         "method": describe_method(options.method, options.weights),
     }
@@ -136,6 +138,11 @@ def _describe_input(volume: MetaTensor) -> dict[str, Any]:
         "affine_ras": volume.affine.tolist(),
         "value_range": [float(values.min()), float(values.max())],
     }
+
+
+def _describe_restoration(change: RestorationChange) -> dict[str, Any]:
+    path = default_weights(Path(change.weights).stem)
+    return {**asdict(change), "weights_sha256": file_hash(path)}
 
 
 def _names_only(options: FusionOptions) -> dict[str, str | None]:

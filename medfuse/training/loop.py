@@ -14,25 +14,25 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 
-from medfuse.io.slice_sets import spread
 from medfuse.networks import save_weights
 from medfuse.progress import Progress, showing
 from medfuse.training.averaging import moving_average
 from medfuse.training.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
+from medfuse.training.judges import Judge
 from medfuse.training.logs import Logs
 from medfuse.training.optimization import PartwiseAdam
 from medfuse.training.options import TrainingOptions
-from medfuse.training.patches import Patches, patch_loader
+from medfuse.training.patches import Item
 from medfuse.training.record import Record
-from medfuse.training.slice_pairs import SlicePair
 from medfuse.training.stages import Terms
 from medfuse.training.team import Team
-from medfuse.training.validation import feature_correlations, fused_beside_sources, score
 
 _log = logging.getLogger(__name__)
 
 Objective: TypeAlias = Callable[[Tensor], Terms]
+Batches: TypeAlias = Callable[[int, int], DataLoader[Item]]
 
 
 @dataclass
@@ -40,10 +40,10 @@ class Stage:
     """One stage on its way.
 
     Attributes:
-        name: I or II.
+        name: I or II, or restore.
         steps: how many it has.
         before: steps of the stages before it.
-        objective: maps (B, 2, H, W) to the weighted terms of the loss.
+        objective: maps a batch (B, 2, H, W) to the weighted terms of the loss.
         optimizer: takes the steps.
         average: the moving average of the weights; None for none.
         done: steps that are done.
@@ -66,8 +66,8 @@ class Loop:
         network: the network in training.
         team: the processes that share the work.
         options: what the run depends on beside its data.
-        patches: where batches come from.
-        looked_at: the validation pairs.
+        batches: returns a loader of the batches from a number to before another; they are counted over all stages.
+        judge: looks at the validation pairs.
         weights: the file that is rewritten at each look.
         provenance: what is saved with the weights, beside the record.
         identity: what the checkpoint is good for.
@@ -80,8 +80,8 @@ class Loop:
     network: nn.Module
     team: Team
     options: TrainingOptions
-    patches: Patches
-    looked_at: list[SlicePair]
+    batches: Batches
+    judge: Judge
     weights: Path
     provenance: dict[str, Any]
     identity: dict[str, Any]
@@ -100,10 +100,10 @@ class Loop:
         """Take the optimizer steps of one stage, or what is left of them.
 
         Args:
-            name: I or II.
+            name: I or II, or restore.
             steps: how many it has; 0 leaves it out.
             before: steps of the stages before it.
-            objective: maps (B, 2, H, W) to the weighted terms of the loss.
+            objective: maps a batch (B, 2, H, W) to the weighted terms of the loss.
 
         Raises:
             MedfuseError: if the loss is often not finite, or the weights cannot be written.
@@ -113,12 +113,11 @@ class Loop:
         stage = self._begun(name, steps, before, objective)
         if stage.done == stage.steps:
             return
-        options = self.options
         first, last = before + stage.done, before + steps
         engine = SupervisedTrainer(
             device=self.team.device,
             max_epochs=1,
-            train_data_loader=patch_loader(self.patches, options.batch_size, first, last, options.workers),
+            train_data_loader=self.batches(first, last),
             network=self.network,
             optimizer=stage.optimizer.adam,
             loss_function=objective,
@@ -185,32 +184,31 @@ class Loop:
     def _judge(self, stage: Stage, terms: dict[str, float]) -> None:
         """Look at the validation pairs, and save the weights with what is known by now."""
         network = self.network if stage.average is None else stage.average.module
-        scores = score(network, self.looked_at, self.team.device)
-        correlations = feature_correlations(network, self.looked_at, self.team.device)
+        found = self.judge.look(network, self.team.device)
         self.record.seconds = time.monotonic() - self._started
         row = {
             "stage": stage.name,
             "step": stage.done,
             "seconds": round(self.record.seconds),
             "loss": {name: round(value, 4) for name, value in terms.items()},
-            "validation": scores,
-            "correlation": correlations,
+            **found,
         }
         self.record.curve.append(row)
         _log.info("%s", row)
         save_weights(network, self.weights, {**self.provenance, "record": asdict(self.record)})
-        self._log_look(network, row, stage.before + stage.done)
+        self._log_look(network, found, stage.before + stage.done)
 
-    def _log_look(self, network: nn.Module, row: dict[str, Any], step: int) -> None:
-        """Log the scores, the two curves of the decomposition, and a picture of each collection."""
-        curves = {f"correlation/{kind}": value for kind, value in row["correlation"].items()}
-        for collection, scores in row["validation"].items():
-            curves |= {f"validation/{collection}/{name}": value for name, value in scores.items()}
+    def _log_look(self, network: nn.Module, found: dict[str, dict[str, Any]], step: int) -> None:
+        """Log the scores of a look, and its pictures."""
+        curves: dict[str, float] = {}
+        for kind, values in found.items():
+            for name, value in values.items():
+                each = value if isinstance(value, dict) else {"": value}
+                curves |= {f"{kind}/{name}/{score}".rstrip("/"): number for score, number in each.items()}
         self.logs.scalars(curves, step)
         if self.logs:
-            for pair in spread(self.looked_at, 1):
-                picture = fused_beside_sources(network, pair, self.team.device)
-                self.logs.picture(f"validation/{pair.collection}", picture, step)
+            for name, picture in self.judge.pictures(network, self.team.device):
+                self.logs.picture(f"validation/{name}", picture, step)
 
     def _save_checkpoint(self, stage: Stage) -> None:
         record = {**asdict(self.record), "seconds": time.monotonic() - self._started}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from medfuse.errors import OptionError
 from medfuse.losses import MEASURES, Goal
-from medfuse.networks import CDDFuseConfig, CDDFuseFastConfig, UnfusingConfig
-from medfuse.options import check_choice
+from medfuse.networks import CDDFuseConfig, CDDFuseFastConfig, RestormerConfig, UnfusingConfig
+from medfuse.options import MODALITIES, check_choice
 
+NetworkConfig: TypeAlias = CDDFuseConfig | CDDFuseFastConfig | RestormerConfig | UnfusingConfig
 PRECISIONS = ("float32", "bfloat16")
-CONFIGS: dict[str, type[CDDFuseConfig] | type[CDDFuseFastConfig] | type[UnfusingConfig]] = {
+CONFIGS: dict[str, type[NetworkConfig]] = {
     "cddfuse": CDDFuseConfig,
     "cddfuse-fast": CDDFuseFastConfig,
     "unfusing": UnfusingConfig,
+    "restormer": RestormerConfig,
 }
 SMALLEST_PATCH = 41  # the coarsest of the four scales of the visual information fidelity needs so much
 
@@ -64,11 +67,68 @@ class StageTwoWeights:
 
 
 @dataclass(frozen=True)
+class PatchSize:
+    """Sizes of the batches of a part of a run.
+
+    Attributes:
+        until: share of the steps at which the part ends, above 0 and at most 1.
+        patch_size: side of the square patches, in pixels.
+        batch_size: patches in a step.
+    """
+
+    until: float
+    patch_size: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class RestorationOptions:
+    """How a restorer is trained.
+
+    Attributes:
+        steps: optimizer steps.
+        sizes: the progressive patch sizes, in the order of their ends; the last one ends at 1.
+        modalities: what it learns to restore, of MR, CT, PT and NM.
+        softness: of the corner of the absolute difference in the loss (Charbonnier), above 0.
+
+    Raises:
+        OptionError: if a number is outside what is allowed.
+    """
+
+    steps: int = 0
+    sizes: tuple[PatchSize, ...] = (PatchSize(0.5, 64, 8), PatchSize(0.8, 96, 4), PatchSize(1.0, 128, 2))
+    modalities: tuple[str, ...] = MODALITIES
+    softness: float = 1e-3
+
+    def __post_init__(self) -> None:
+        ends = [size.until for size in self.sizes]
+        if not ends or ends != sorted(ends) or ends[0] <= 0.0 or ends[-1] != 1.0:
+            msg = f"sizes end at {ends}; let them rise from above 0 to 1"
+            raise OptionError(msg)
+        if self.steps < 0 or any(size.patch_size < SMALLEST_PATCH or size.batch_size < 1 for size in self.sizes):
+            msg = f"give steps of at least 0, patch_size of at least {SMALLEST_PATCH} and batch_size of at least 1"
+            raise OptionError(msg)
+        if not self.modalities:
+            msg = f"modalities is empty; give some of {', '.join(MODALITIES)}"
+            raise OptionError(msg)
+        for modality in self.modalities:
+            check_choice("a modality", modality, MODALITIES)
+        if not self.softness > 0.0:
+            msg = f"softness is {self.softness}; give a number above 0"
+            raise OptionError(msg)
+
+    def size_at(self, step: int) -> PatchSize:
+        """Return the sizes of a step, counted from 0."""
+        return next(size for size in self.sizes if step < size.until * self.steps)
+
+
+@dataclass(frozen=True)
 class TrainingOptions:
     """Everything that a training run depends on beside its data.
 
     Attributes:
-        architecture: which network: ``"cddfuse"``, or ``"cddfuse-fast"`` or ``"unfusing"``, which have no stage I.
+        architecture: which network: ``"cddfuse"``; ``"cddfuse-fast"`` or ``"unfusing"``, which have no stage I; or
+            ``"restormer"``, which ``restoration`` trains.
         network: numbers of the network.
         teacher: weights whose pictures are the target of distillation: a file, ``"default"`` for those shipped for
             ``cddfuse-fast``, or None.
@@ -91,13 +151,14 @@ class TrainingOptions:
         seed: seed of weights, patches and augmentation.
         stage_one: weights of stage I.
         stage_two: weights of stage II.
+        restoration: how a restorer is trained; its sizes go before ``batch_size`` and ``patch_size``.
 
     Raises:
         OptionError: if a number is outside what is allowed.
     """
 
     architecture: str = "cddfuse"
-    network: CDDFuseConfig | CDDFuseFastConfig | UnfusingConfig = field(default_factory=CDDFuseConfig)
+    network: NetworkConfig = field(default_factory=CDDFuseConfig)
     teacher: str | None = None
     stage_one_steps: int = 200
     stage_two_steps: int = 1000
@@ -117,6 +178,7 @@ class TrainingOptions:
     seed: int = 0
     stage_one: StageOneWeights = field(default_factory=StageOneWeights)
     stage_two: StageTwoWeights = field(default_factory=StageTwoWeights)
+    restoration: RestorationOptions = field(default_factory=RestorationOptions)
 
     def __post_init__(self) -> None:
         check_choice("architecture", self.architecture, tuple(CONFIGS))
@@ -145,6 +207,29 @@ class TrainingOptions:
         if not 0.0 <= self.ema_decay < 1.0:
             msg = f"ema_decay is {self.ema_decay}; give a number from 0 to below 1"
             raise OptionError(msg)
-        if self.stage_one_steps + self.stage_two_steps == 0:
-            msg = "stage_one_steps and stage_two_steps are both 0; give one of them steps"
+        self._check_steps()
+
+    @property
+    def restores(self) -> bool:
+        """Whether the network is a restorer."""
+        return self.architecture == "restormer"
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Every number of patches that a step of the run may have."""
+        return tuple(size.batch_size for size in self.restoration.sizes) if self.restores else (self.batch_size,)
+
+    @property
+    def largest_patch(self) -> int:
+        """The largest side of the patches, in pixels."""
+        return max(size.patch_size for size in self.restoration.sizes) if self.restores else self.patch_size
+
+    def _check_steps(self) -> None:
+        """Refuse steps that the network does not have, and none at all."""
+        fusion_steps = self.stage_one_steps + self.stage_two_steps
+        if fusion_steps > 0 if self.restores else self.restoration.steps > 0:
+            msg = f"{self.architecture} has no such stage; give restormer restoration.steps, the others stage_..._steps"
+            raise OptionError(msg)
+        if fusion_steps + self.restoration.steps == 0:
+            msg = "stage_one_steps and stage_two_steps are both 0, restoration.steps too; give one of them steps"
             raise OptionError(msg)

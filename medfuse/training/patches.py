@@ -42,9 +42,9 @@ class Patches(Dataset[Item]):
     """
 
     def __init__(self, pairs: Sequence[SlicePair], patch_size: int, seed: int) -> None:
-        self._items = [{"image": pair.image, "weight": _crop_weight(pair.image)} for pair in pairs]
+        self._items = [{"image": pair.image, "weight": crop_weight(pair.image)} for pair in pairs]
         self._chances = np.array(balanced_weights(pairs)) / sum(balanced_weights(pairs))
-        self._augment = _augmentation(patch_size)
+        self._augment = augmentation(patch_size)
         self._seed = seed
 
     def __getitem__(self, number: int) -> Item:
@@ -75,7 +75,15 @@ def balanced_weights(pairs: Sequence[SlicePair]) -> list[float]:
     return [1.0 / sizes[pair.collection] for pair in pairs]
 
 
-def _augmentation(patch_size: int) -> Compose:
+def augmentation(patch_size: int) -> Compose:
+    """Return what cuts a patch out of ``{"image", "weight"}`` at random, and turns it and its brightness.
+
+    Args:
+        patch_size: side of the patch, in pixels.
+
+    Returns:
+        A transform to a list of one ``{"image": (C, patch, patch)}`` in [0, 1].
+    """
     return Compose(
         [
             RandWeightedCropd(keys="image", w_key="weight", spatial_size=(patch_size, patch_size), num_samples=1),
@@ -89,6 +97,15 @@ def _augmentation(patch_size: int) -> Compose:
     )
 
 
-def _crop_weight(image: Tensor) -> Tensor:
+def crop_weight(image: Tensor, background: float = _BACKGROUND_WEIGHT) -> Tensor:
+    """Return how likely each pixel is the middle of a patch.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+        background: likelihood of a pixel that is dark in all channels, as a share of the others'.
+
+    Returns:
+        (1, H, W), above 0.
+    """
     foreground: Tensor = (image.amax(dim=0, keepdim=True) > _FOREGROUND).float()
-    return foreground + _BACKGROUND_WEIGHT
+    return foreground + background

@@ -9,7 +9,14 @@ from medfuse.configs import read_config
 from medfuse.errors import OptionError
 from medfuse.losses import Goal
 from medfuse.options import check_choice
-from medfuse.training.options import CONFIGS, StageOneWeights, StageTwoWeights, TrainingOptions
+from medfuse.training.options import (
+    CONFIGS,
+    PatchSize,
+    RestorationOptions,
+    StageOneWeights,
+    StageTwoWeights,
+    TrainingOptions,
+)
 
 _T = TypeVar("_T")
 
@@ -34,7 +41,8 @@ def options_from(values: dict[str, Any], source: str) -> TrainingOptions:
     """Return the options that a mapping, such as one read from JSON, describes.
 
     Args:
-        values: attributes of ``TrainingOptions``; ``network``, ``stage_one`` and ``stage_two`` are mappings.
+        values: attributes of ``TrainingOptions``; ``network``, ``stage_one``, ``stage_two`` and ``restoration`` are
+            mappings.
         source: what to call it in the message.
 
     Raises:
@@ -46,6 +54,7 @@ def options_from(values: dict[str, Any], source: str) -> TrainingOptions:
         "network": _filled(CONFIGS[architecture], values.get("network", {}), f"{source}, network"),
         "stage_one": _filled(StageOneWeights, values.get("stage_one", {}), f"{source}, stage_one"),
         "stage_two": _stage_two(values.get("stage_two", {}), f"{source}, stage_two"),
+        "restoration": _restoration(values.get("restoration", {}), f"{source}, restoration"),
     }
     return _filled(TrainingOptions, {**values, **groups}, source)
 
@@ -66,6 +75,13 @@ def _stage_two(values: Any, source: str) -> StageTwoWeights:
     return _filled(StageTwoWeights, values, source)
 
 
+def _restoration(values: Any, source: str) -> RestorationOptions:
+    if isinstance(values, dict) and isinstance(values.get("sizes"), list):
+        sizes = tuple(_filled(PatchSize, size, f"{source}, sizes") for size in values["sizes"])
+        values = {**values, "sizes": sizes}
+    return _filled(RestorationOptions, values, source)
+
+
 def _filled(kind: type[_T], values: Any, source: str) -> _T:
     if not isinstance(values, dict):
         msg = f"{source}: {values!r} is of the wrong kind; give keys with values"
@@ -74,7 +90,7 @@ def _filled(kind: type[_T], values: Any, source: str) -> _T:
     for key in values:
         check_choice(f"a key of {source}", key, tuple(allowed))
     try:
-        return kind(**values)
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
     except TypeError as error:
         msg = f"{source}: a value is of the wrong kind ({error})"
         raise OptionError(msg) from None

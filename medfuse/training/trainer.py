@@ -17,22 +17,24 @@ from monai.utils import set_determinism
 
 from medfuse.errors import OutputError
 from medfuse.inferers.allocator import keep_freed_memory
-from medfuse.io.slice_sets import spread
-from medfuse.networks import CDDFuse, CDDFuseFast, Unfusing, build, read_provenance, weights_path
+from medfuse.networks import CDDFuse, CDDFuseFast, Restormer, Unfusing, build, read_provenance, weights_path
 from medfuse.progress import Progress, Silent
 from medfuse.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from medfuse.training.judges import Judge, fusion_judge, restoration_judge
 from medfuse.training.logs import opened_logs
-from medfuse.training.loop import Loop
+from medfuse.training.loop import Batches, Loop
+from medfuse.training.noisy_patches import NoisyPatches, noisy_loader, pictures_of
 from medfuse.training.options import TrainingOptions
-from medfuse.training.paired_data import read_training_pairs
-from medfuse.training.patches import Patches
+from medfuse.training.paired_data import TrainingPairs, read_training_pairs
+from medfuse.training.patches import Patches, patch_loader
 from medfuse.training.provenance import environment
 from medfuse.training.record import Record
+from medfuse.training.restoration import restoration_terms
 from medfuse.training.stages import Teacher, Terms, stage_one_terms, stage_two_terms
 from medfuse.training.team import Team, joined_team
 from medfuse.training.unfusing import unfusing_terms
 
-Trained: TypeAlias = CDDFuse | CDDFuseFast | Unfusing
+Trained: TypeAlias = CDDFuse | CDDFuseFast | Restormer | Unfusing
 
 _NOT_THE_RUN = ("device", "threads", "workers")  # a run may go on elsewhere
 
@@ -76,7 +78,8 @@ def train(
     job = _Job(data, weights, options, command, start_from, logs, mlflow_uri, progress or Silent())
     keep_freed_memory()
     with _on_threads(options.threads), joined_team(options.device) as team:
-        team.check_batch(options.batch_size)
+        for size in options.batch_sizes:
+            team.check_batch(size)
         goes_on = resume and checkpoint_path(weights).is_file()
         if not goes_on:
             _check_output(weights, overwrite)
@@ -103,7 +106,7 @@ class _Job:
 def _run(job: _Job, team: Team, goes_on: bool) -> Record:
     """Build what the stages need, and run them."""
     options = job.options
-    pairs = read_training_pairs(job.data, options.patch_size)
+    pairs = read_training_pairs(job.data, options.largest_patch)
     set_determinism(options.seed)
     start_from = _started_from(job)
     network = _network(options, start_from, team)
@@ -121,8 +124,8 @@ def _run(job: _Job, team: Team, goes_on: bool) -> Record:
             network=network,
             team=team,
             options=options,
-            patches=Patches(pairs.train, options.patch_size, options.seed),
-            looked_at=spread(pairs.validation, options.validation_pairs),
+            batches=_batches(pairs, options),
+            judge=_judge(pairs, options),
             weights=job.weights,
             provenance={**origin, "command": job.command, "split": pairs.split, "environment": environment(team)},
             identity=identity,
@@ -136,12 +139,33 @@ def _run(job: _Job, team: Team, goes_on: bool) -> Record:
 
 def _run_stages(loop: Loop, teacher: Teacher | None) -> None:
     options, network = loop.options, loop.team.shared(loop.network)
+    if options.restores:
+        restoration = options.restoration
+        loop.run("restore", restoration.steps, 0, partial(restoration_terms, network, softness=restoration.softness))
+        return
     one, two = options.stage_one_steps, options.stage_two_steps
     if one > 0:
         loop.run("I", one, 0, partial(stage_one_terms, cast(CDDFuse, network), weights=options.stage_one))
     if two > 0:
         terms: Callable[..., Terms] = unfusing_terms if isinstance(loop.network, Unfusing) else stage_two_terms
         loop.run("II", two, one, partial(terms, network, weights=options.stage_two, teacher=teacher))
+
+
+def _batches(pairs: TrainingPairs, options: TrainingOptions) -> Batches:
+    """Return what cuts batches of patches out of the pairs."""
+    if options.restores:
+        pictures = pictures_of(pairs.train, options.restoration.modalities)
+        patches = NoisyPatches(pictures, options.seed)
+        return partial(noisy_loader, patches, options.restoration, workers=options.workers)
+    fused = Patches(pairs.train, options.patch_size, options.seed)
+    return partial(patch_loader, fused, options.batch_size, workers=options.workers)
+
+
+def _judge(pairs: TrainingPairs, options: TrainingOptions) -> Judge:
+    """Return what looks at the validation pairs."""
+    if options.restores:
+        return restoration_judge(pairs.validation, options.restoration.modalities, options.validation_pairs)
+    return fusion_judge(pairs.validation, options.validation_pairs)
 
 
 def _started_from(job: _Job) -> Path | None:

@@ -7,6 +7,7 @@ from medfuse.transforms.load import LoadVolumed
 from medfuse.transforms.normalize import NormalizeModalityd
 from medfuse.transforms.recolor import Recolord
 from medfuse.transforms.register import RegisterToFixedd
+from medfuse.transforms.restored import Restored
 from medfuse.transforms.save import SaveVolumed
 from medfuse.transforms.stack import StackModalitiesd
 
@@ -18,6 +19,7 @@ __all__ = [
     "NormalizeModalityd",
     "Recolord",
     "RegisterToFixedd",
+    "Restored",
     "SaveVolumed",
     "StackModalitiesd",
 ]

@@ -59,3 +59,21 @@ def to_hounsfield(values: FloatArray, units: str) -> FloatArray:
     stretched = np.clip(values, low, high) - low
     unstretched = values - stretched * (_CORMACK_STRETCH / (1.0 + _CORMACK_STRETCH))
     return np.asarray(unstretched - _WATER_UNSIGNED, dtype=np.float32)
+
+
+def from_hounsfield(values: FloatArray, units: str) -> FloatArray:
+    """Convert Hounsfield units to one of the scales of ``ct_units``; the inverse of ``to_hounsfield``.
+
+    Args:
+        values: HU, any shape.
+        units: the scale to go to.
+
+    Returns:
+        Values on that scale, same shape.
+    """
+    if units == HOUNSFIELD:
+        return values
+    unsigned = values + np.float32(_WATER_UNSIGNED)
+    if units == UNSIGNED:
+        return unsigned
+    return np.asarray(unsigned + (np.clip(values, -100.0, 100.0) + 100.0) * _CORMACK_STRETCH, dtype=np.float32)

@@ -70,20 +70,32 @@ def register_to_fixed(
     start = given_start(fixed, moving, options)
     cache = None if cache_dir is None else RegistrationCache(cache_dir)
     found = _find(fixed, moving, options, start.fixed_to_moving_ras, progress, cache)
-    shape = (fixed.shape[1], fixed.shape[2], fixed.shape[3])
+    resampled, inside = on_fixed_grid(fixed, moving, found)
+    return Registered(resampled, inside, found, start.notes)
+
+
+def on_fixed_grid(fixed: MetaTensor, moving: MetaTensor, found: Registration) -> tuple[MetaTensor, MetaTensor]:
+    """Resample a moving volume by a transform that is known.
+
+    Args:
+        fixed: (1, X, Y, Z), whose grid it is.
+        moving: (1, X', Y', Z').
+        found: the transform.
+
+    Returns:
+        ``moving`` and ``inside`` of ``Registered``.
+    """
     resampled, inside = resample_to(
         moving.as_tensor()[0],
         moving.affine.numpy(),
-        shape,
+        (fixed.shape[1], fixed.shape[2], fixed.shape[3]),
         fixed.affine.numpy(),
         found.fixed_to_moving_ras,
         found.displacement,
     )
-    return Registered(
-        moving=on_grid_of(fixed, resampled[None], {**meanings_of(moving), DESCRIPTION_KEY: found.in_words}),
-        inside=on_grid_of(fixed, inside[None], {"units": "inside the moving scan"}),
-        registration=found,
-        notes=start.notes,
+    return (
+        on_grid_of(fixed, resampled[None], {**meanings_of(moving), DESCRIPTION_KEY: found.in_words}),
+        on_grid_of(fixed, inside[None], {"units": "inside the moving scan"}),
     )
 
 
