@@ -102,6 +102,32 @@ class Unfusing(nn.Module):
         bands = self.fusing(haar(brighter_first(even)))
         return unhaar(bands[:, :BANDS])[..., :height, :width].clamp(0.0, 1.0)
 
+    def separate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Map two sources to the fused image and what it lacks.
+
+        Args:
+            image: (N, 2, H, W) in [0, 1], H and W even.
+
+        Returns:
+            The fused image, (N, 1, H, W), not cut off at 0 and 1, and the remainder, (N, 4, H/2, W/2); black sources
+            leave 0.
+
+        Raises:
+            OptionError: if a side is odd.
+        """
+        _check_even(image)
+        fused, rest = self.fusing(haar(brighter_first(image))).chunk(2, dim=1)
+        return unhaar(fused), rest
+
+    def join(self, fused: Tensor, rest: Tensor) -> Tensor:
+        """Map a fused image and a remainder back to two sources, (N, 2, H, W).
+
+        Raises:
+            OptionError: if a side is odd.
+        """
+        _check_even(fused)
+        return undo_brighter_first(unhaar(self.fusing.inverse(torch.cat([haar(fused), rest], dim=1))))
+
     def split(self, image: Tensor) -> Split:
         """Map two sources to the fused image and the latent.
 
@@ -114,9 +140,8 @@ class Unfusing(nn.Module):
         Raises:
             OptionError: if a side is odd.
         """
-        _check_even(image)
-        fused, rest = self.fusing(haar(brighter_first(image))).chunk(2, dim=1)
-        return Split(unhaar(fused), *self.latent(rest, fused))
+        fused, rest = self.separate(image)
+        return Split(fused, *self.latent(rest, haar(fused)))
 
     def split_for_training(self, image: Tensor) -> Split:
         """Do as ``split``, with noise of one gray level on the remainder, and no gradient from latent to fusion.
@@ -124,10 +149,9 @@ class Unfusing(nn.Module):
         A remainder of whole gray levels would be found ever more likely by ever narrower distributions around
         them; noise forbids that. The fused image has none of it.
         """
-        _check_even(image)
-        fused, rest = self.fusing(haar(brighter_first(image))).chunk(2, dim=1)
+        fused, rest = self.separate(image)
         blurred = rest.detach() + _GRAY_STEP * (torch.rand_like(rest) - 0.5)
-        return Split(unhaar(fused), *self.latent(blurred, fused.detach()))
+        return Split(fused, *self.latent(blurred, haar(fused.detach())))
 
     def inverse(self, fused: Tensor, latent: Tensor) -> Tensor:
         """Map a fused image and a latent to two sources.
@@ -144,9 +168,7 @@ class Unfusing(nn.Module):
             OptionError: if a side is odd.
         """
         _check_even(fused)
-        bands = haar(fused)
-        rest = self.latent.inverse(latent, bands)
-        return undo_brighter_first(unhaar(self.fusing.inverse(torch.cat([bands, rest], dim=1))))
+        return self.join(fused, self.latent.inverse(latent, haar(fused)))
 
     def draw(self, fused: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw one pair of sources that the fused image allows.
@@ -177,6 +199,10 @@ class FusingNode(InvertibleNode):
         if isinstance(self.mix, OrthogonalMixing):
             nn.init.zeros_(self.mix.generator)
             self.mix.bias.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 8, H, W) to the same shape."""
+        return self._couple(x)[0]
 
 
 class TwoScales(nn.Module):
