@@ -108,6 +108,52 @@ def registration(
     out.print(f"All tables are in {output / 'registration.md'}.", markup=False)
 
 
+@app.command()
+@guarded
+def speed(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder with splits.json, for a real image; else a phantom's.")
+    ] = None,
+    forms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--form",
+            help="Repeat for each: plain; plain, memory kept; PyTorch; torch.compile; ONNX Runtime; kernels; "
+            "cddfuse-fast.",
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the image, in pixels.")] = 256,
+    repeats: Annotated[int, typer.Option(help="Timed calls of each form.")] = 5,
+    threads: Annotated[int, typer.Option(help="Threads; 0 for as many as torch takes.")] = 0,
+    growth: Annotated[bool, typer.Option(help="Fit how the cost grows from 64 x 64 to 1024 x 1024.")] = True,
+    plain: Annotated[
+        Path | None, typer.Option(help="Python file with plain_form(network); found in a checkout of medfuse.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is an earlier result.")] = False,
+) -> None:
+    """Time the network in each of its forms, in turns: ratios, memory, errors, growth, a table and a plot."""
+    default = medfuse.evaluation.SpeedOptions()
+    options = medfuse.evaluation.SpeedOptions(
+        forms=tuple(forms or ()),
+        size=size,
+        repeats=repeats,
+        threads=threads,
+        growth=default.growth if growth else (),
+        plain=plain,
+        overwrite=overwrite,
+    )
+    with progress_bar() as progress:
+        result = medfuse.evaluation.benchmark_speed(output, data, options, progress)
+    table = Table(Column("form", no_wrap=True), "seconds", "times as fast as plain", "peak MB")
+    for name, form in result["forms"].items():
+        ratio = form.get("times_faster_than plain")
+        shown = "-" if ratio is None else f"{ratio:.1f}"
+        table.add_row(name, f"{form['median_seconds']:.2f}", shown, f"{form['peak_mb']:.0f}")
+    out.print(table)
+    out.print(f"All tables are in {output / 'speed.md'}.", markup=False)
+
+
 def _errors(pair: str, cells: dict[str, dict[str, Any]]) -> Table:
     columns = ("method", "median", "95 %", "success", "seconds")
     table = Table(Column("up to", no_wrap=True), *columns, title=f"{pair}: mean error over the head, mm")

@@ -15,8 +15,19 @@ from medfuse.cli.console import guarded, out
 from medfuse.options import METHODS, MODALITIES, PLANES, REGISTRATIONS
 
 _PACKAGES = ("torch", "monai", "SimpleITK", "nibabel", "pydicom", "numpy", "kornia", "safetensors", "matplotlib")
-_EXTRAS = {"train": ("ignite",), "docs": ("sphinx",), "test": ("pytest",)}
-_PRETRAINED = Path(__file__).resolve().parents[1] / "networks" / "pretrained"
+_EXTRAS = {
+    "train": ("ignite",),
+    "bundles": ("ignite", "fire", "jsonschema"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "dicom": ("highdicom", "gdcm", "pynetdicom", "dicomweb_client"),
+    "baselines": ("itk", "ants"),
+    "mlflow": ("mlflow",),
+    "docs": ("sphinx",),
+    "test": ("pytest",),
+}
+_NETWORKS = Path(__file__).resolve().parents[1] / "networks"
+_NEEDED_FLAGS = {"avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "avx2": {"avx2", "fma"}, "neon": {"asimd"}}
+_CPU = Path("/proc/cpuinfo")
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -43,12 +54,24 @@ def describe() -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "extras": {name: all(find_spec(module) for module in modules) for name, modules in _EXTRAS.items()},
         "nvidia_driver": _NVIDIA_DRIVER.exists(),
-        "weights": sorted(path.stem for path in _PRETRAINED.glob("*.safetensors")),
+        "weights": sorted(path.stem for path in (_NETWORKS / "pretrained").glob("*.safetensors")),
+        "kernels": _kernels(),
         "methods": list(METHODS),
         "modalities": list(MODALITIES),
         "planes": list(PLANES),
         "registrations": list(REGISTRATIONS),
     }
+
+
+def _kernels() -> str:
+    """Name the compiled kernels that this processor can run, the best first, without loading them."""
+    built = {path.name.split(".")[0].lstrip("_") for path in (_NETWORKS / "native").glob("_*.so")}
+    if not _CPU.exists():
+        return ", ".join(sorted(built)) or "not built: PyTorch computes"
+    lines = _CPU.read_text(errors="replace").splitlines()
+    flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()}
+    usable = [name for name, needed in _NEEDED_FLAGS.items() if name in built and needed <= flags]
+    return usable[0] if usable else "not built: PyTorch computes"
 
 
 def _version(name: str) -> str:

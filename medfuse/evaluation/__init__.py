@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from medfuse.evaluation.options import BenchmarkOptions
     from medfuse.evaluation.registration_benchmark import benchmark_registration
     from medfuse.evaluation.registration_options import Cell, RegistrationBenchmarkOptions
+    from medfuse.evaluation.speed import SpeedOptions, benchmark_speed
 
 __all__ = [
     "BenchmarkOptions",
     "Cell",
     "FusedCase",
     "RegistrationBenchmarkOptions",
+    "SpeedOptions",
     "benchmark_fusion",
     "benchmark_registration",
+    "benchmark_speed",
     "evaluate_cases",
     "read_cases",
 ]
@@ -33,8 +36,10 @@ _HOME = {
     "Cell": "medfuse.evaluation.registration_options",
     "FusedCase": "medfuse.evaluation.cases",
     "RegistrationBenchmarkOptions": "medfuse.evaluation.registration_options",
+    "SpeedOptions": "medfuse.evaluation.speed",
     "benchmark_fusion": "medfuse.evaluation.benchmark",
     "benchmark_registration": "medfuse.evaluation.registration_benchmark",
+    "benchmark_speed": "medfuse.evaluation.speed",
     "evaluate_cases": "medfuse.evaluation.evaluate",
     "read_cases": "medfuse.evaluation.cases",
 }

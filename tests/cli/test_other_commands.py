@@ -11,6 +11,7 @@ import pytest
 from cli_runs import everything, refusal, run
 
 import medfuse
+from medfuse.networks.native import instruction_set
 from medfuse.phantom import Phantom
 from medfuse.registration import rigid
 from medfuse.registration.presets import Preset, load_preset
@@ -99,3 +100,8 @@ def test_without_a_command_help_is_shown() -> None:
     assert "Not a medical device" in " ".join(result.output.split())
     for command in ("fuse", "phantom", "demo", "info"):
         assert command in result.output
+
+
+def test_info_tells_which_kernels_run() -> None:
+    described = json.loads(run("info", "--json").stdout)
+    assert described["kernels"].split(":")[0] == (instruction_set() or "not built")
