@@ -106,6 +106,7 @@ class _Recomputed(Function):
                     anchors[number] = x
                 x = layer(x)
         ctx.layers, ctx.numbers = layers, list(anchors)
+        ctx.parameters = [id(parameter) for parameter in parameters]  # hooks may hand back copies of what is saved
         ctx.save_for_backward(x, *anchors.values(), *parameters)
         return x
 
@@ -114,7 +115,6 @@ class _Recomputed(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         y, *kept = ctx.saved_tensors
         anchors = dict(zip(ctx.numbers, kept, strict=False))
-        parameters = kept[len(anchors) :]
         sums: dict[int, Tensor] = {}
         with torch.autocast(gradient.device.type, enabled=False):
             for number in range(len(ctx.layers) - 1, -1, -1):
@@ -124,9 +124,7 @@ class _Recomputed(Function):
                 y = x
                 gradient = _through(layer, x, gradient, sums)
         wanted = ctx.needs_input_grad[3:]
-        found = (
-            sums.get(id(parameter)) if asked else None for parameter, asked in zip(parameters, wanted, strict=True)
-        )
+        found = (sums.get(name) if asked else None for name, asked in zip(ctx.parameters, wanted, strict=True))
         return (None, None, gradient if ctx.needs_input_grad[2] else None, *found)
 
 

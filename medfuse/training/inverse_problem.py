@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medfuse.errors import OptionError
-from medfuse.losses import maximum_mean_discrepancy
+from medfuse.losses import maximum_mean_discrepancy, normality_loss
+from medfuse.losses.latent import SCALES
 from medfuse.networks.vector_flow import VectorFlow
 from medfuse.training.optimization import rate
+
+_LEAST_NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class InverseOptions:
         latent: weight of the discrepancy of (y, z) from p(y) N(0, I).
         backward: weight of the discrepancy of the x that are drawn from p(x).
         padding: weight of the squared values of the padding of x, backwards.
+        likelihood: weight of the negative log-likelihood of x, forwards; 0 for the published objective. Kruse et al.,
+            "Benchmarking Invertible Architectures on Inverse Problems", ICML workshop 2019.
+        scales: of the discrepancies.
         noise: deviation of the noise on y and on the padding.
         clip_norm: largest norm of the gradient.
         seed: of batches, noise and latents.
@@ -43,9 +49,11 @@ class InverseOptions:
     batch_size: int = 300
     learning_rate: float = 2e-3
     measured: float = 10.0
-    latent: float = 100.0
-    backward: float = 200.0
+    latent: float = 50.0
+    backward: float = 50.0
     padding: float = 3.0
+    likelihood: float = 1.0
+    scales: tuple[float, ...] = SCALES
     noise: float = 0.05
     clip_norm: float = 10.0
     seed: int = 0
@@ -54,7 +62,7 @@ class InverseOptions:
         if self.steps < 1 or self.batch_size < 2 or not self.learning_rate > 0.0 or not self.clip_norm > 0.0:
             msg = "steps must be at least 1, batch_size at least 2, learning_rate and clip_norm above 0"
             raise OptionError(msg)
-        for name in ("measured", "latent", "backward", "padding", "noise", "seed"):
+        for name in ("measured", "latent", "backward", "padding", "likelihood", "noise", "seed"):
             if getattr(self, name) < 0:
                 msg = f"{name} is {getattr(self, name)}; give a number of at least 0"
                 raise OptionError(msg)
@@ -84,9 +92,13 @@ class InverseProblem(nn.Module):
 
     def forward(self, x: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor]:
         """Map x (N, sought) to y (N, measured) and z (N, latent); noise is the deviation of the padding."""
+        return self.with_log_determinant(x, noise)[:2]
+
+    def with_log_determinant(self, x: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Do as ``forward``, and return the log-determinant, (N,), too."""
         padding = noise * torch.randn(x.shape[0], self.measured + self.latent - self.sought).to(x)
-        z, y = self.flow(torch.cat([x, padding], dim=1)).split([self.latent, self.measured], dim=1)
-        return y, z
+        mapped, log_determinant = self.flow.with_log_determinant(torch.cat([x, padding], dim=1))
+        return mapped[:, self.latent :], mapped[:, : self.latent], log_determinant
 
     def inverse(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Map y (N, measured) and z (N, latent) to x (N, sought) and its padding."""
@@ -122,16 +134,20 @@ def inverse_terms(problem: InverseProblem, x: Tensor, y: Tensor, options: Invers
         Scalars by name; their sum is the loss.
     """
     measured = y + options.noise * torch.randn_like(y)
-    found, latent = problem(x, options.noise)
+    found, latent, log_determinant = problem.with_log_determinant(x, options.noise)
     z = torch.randn_like(latent)
     drawn, padding = problem.inverse(measured, z)
     joint = torch.cat([found.detach(), latent], dim=1)  # the latent is to fit what is measured, not the other way
-    return {
+    terms = {
         "measured": options.measured * functional.mse_loss(found, y),
-        "latent": options.latent * maximum_mean_discrepancy(joint, torch.cat([measured, z], dim=1)),
-        "backward": options.backward * maximum_mean_discrepancy(drawn, x),
+        "latent": options.latent * maximum_mean_discrepancy(joint, torch.cat([measured, z], dim=1), options.scales),
+        "backward": options.backward * maximum_mean_discrepancy(drawn, x, options.scales),
         "padding": options.padding * padding.square().mean(),
     }
+    if options.likelihood:
+        standard = torch.cat([latent, (found - measured) / max(options.noise, _LEAST_NOISE)], dim=1)
+        terms["likelihood"] = options.likelihood * normality_loss(standard, log_determinant)
+    return terms
 
 
 def train_inverse(

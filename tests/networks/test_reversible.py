@@ -9,10 +9,11 @@ import torch
 from benchmarks.saved_bytes import saved_bytes
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from medfuse.errors import OptionError
 from medfuse.networks import CDDFuse, CDDFuseConfig
-from medfuse.networks.invertible import InvertibleNode
+from medfuse.networks.invertible import AdditiveNode, InvertibleNode
 from medfuse.networks.reversible import InvertibleSequence
 
 NO_ANCHOR = 1000
@@ -128,6 +129,48 @@ def test_gradients_pass_through_distributed_training(tmp_path: Path) -> None:
         assert torch.equal(gradients(DistributedDataParallel(network), features()), wanted)
     finally:
         distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_it_works_beside_and_inside_activation_checkpointing(inside: bool) -> None:
+    """The rest of a network may be checkpointed; the stack itself may be too, though nothing is won by it."""
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(5)
+            self.before, self.stack, self.after = nn.Conv2d(8, 8, 1), stack(3), nn.Conv2d(8, 8, 1)
+            self.checkpointed = True
+
+        def forward(self, x: Tensor) -> Tensor:
+            if not self.checkpointed:
+                return self.after(self.stack(self.before(x)))
+            x = checkpoint(self.before, x, use_reentrant=False)
+            x = checkpoint(self.stack, x, use_reentrant=False) if inside else self.stack(x)
+            return checkpoint(self.after, x, use_reentrant=False)
+
+    network = Whole()
+    found = gradients(network, features())
+    network.checkpointed, network.stack.anchor_every = False, 0
+    assert apart(found, gradients(network, features())) < 1e-5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["affine", "additive"])
+def test_a_deep_stack_is_undone_in_single_precision_after_training(kind: str) -> None:
+    torch.manual_seed(3)
+    nodes = [InvertibleNode(8, 1.0, "orthogonal", "silu") if kind == "affine" else AdditiveNode(8) for _ in range(48)]
+    network, x = InvertibleSequence(nodes, NO_ANCHOR), features()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    with torch.enable_grad():
+        for _ in range(10):
+            optimizer.zero_grad()
+            (network(x) - x.flip(-1)).square().mean().backward()
+            optimizer.step()
+    y = network(x)
+    assert apart(network.inverse(y), x) < 1e-4
+    network.double()
+    assert apart(network.inverse(network(x.double())), x.double()) < 1e-10
 
 
 def test_layers_without_an_inverse_are_refused() -> None:
