@@ -35,7 +35,7 @@ class RegistrationOptions:
 
     Attributes:
         method: ``"rigid"`` searches six degrees of freedom; ``"affine"`` adds scale and shear to it, ``"deformable"``
-            a smooth deformation to that. ``"verify"`` and ``"none"`` move nothing: the affines, or the transforms
+            a smooth deformation. ``"verify"`` and ``"none"`` move nothing: the affines, or the transforms
             given, are taken as they are. Only ``"none"`` is not judged.
         preset: name of a file section in ``configs/registration.json``.
         seed: seed of the sampled voxels; the same seed gives the same transform.

@@ -94,7 +94,7 @@ def register(
     start_ras: Matrix | None = None,
     same_frame: bool = False,
 ) -> Registration:
-    """Register as the options ask: rigidly, then affinely, then letting the anatomy deform; and judge the result.
+    """Register as the options ask: rigidly, from there affinely or letting the anatomy deform; and judge the result.
 
     Args:
         fixed: (X, Y, Z) values of the fixed volume.
@@ -118,10 +118,10 @@ def register(
     rigid = register_rigid(*pair, options, progress, start_ras, same_frame)
     affine = deformation = None
     matrix = rigid.fixed_to_moving_ras
-    if options.method in ("affine", "deformable"):
+    if options.method == "affine":
         affine = register_affine(*pair, matrix, progress=progress)
         matrix = affine.fixed_to_moving_ras
-    if options.method == "deformable":
+    elif options.method == "deformable":
         deformation = register_deformable(*pair, matrix, progress=progress)
     verdict = None if options.method == NOT_JUDGED else _judge(*pair, matrix, deformation, options)
     return Registration(options.method, rigid, affine, deformation, verdict)
