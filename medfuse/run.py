@@ -16,6 +16,7 @@ from medfuse.inferers.device import resolve_device
 from medfuse.inferers.method import fusion_method, resolve_method
 from medfuse.io.color_palette import PALETTES
 from medfuse.io.output_folder import whole_folder
+from medfuse.memory import begin_peak, peak_since_mib
 from medfuse.options import FusionOptions, check_choice
 from medfuse.progress import Progress, Silent, showing
 from medfuse.transforms.restored import Restorers
@@ -36,6 +37,7 @@ class Run:
         progress: who is told how far the work is.
         notes: what the user should know, in the order in which it was noticed.
         seconds: duration of each step.
+        peaks_mib: most memory that the process held during each step, in MiB.
     """
 
     options: FusionOptions
@@ -46,14 +48,17 @@ class Run:
     progress: Progress = field(default_factory=Silent)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    peaks_mib: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:
         """Time a step, and show it while it lasts."""
+        begin_peak()
         started = time.monotonic()
         with showing(self.progress, name) as progress:
             yield progress
         self.seconds[name] = round(time.monotonic() - started, 3)
+        self.peaks_mib[name] = round(peak_since_mib(), 1)
 
     def note(self, message: str) -> None:
         """Keep and log something that the user should know; no patient data."""

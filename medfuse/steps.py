@@ -188,6 +188,7 @@ def report(pair: Pair, result: FusionResult, run: Run) -> None:
             write_preview(result, run.options.palette, run.folder / "preview.png")
     shown = replace(run.options, registration=run.options.registration.without_folders())
     result.record = make_record(result, (pair.fixed, pair.moving), shown, run.notes, run.seconds, run.device)
+    result.record["peak_memory_mib_by_step"] = dict(run.peaks_mib)
     if run.folder is not None:
         write_record(result.record, run.folder)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.table import Column, Table
 
 import medfuse
 from medfuse.cli import fuse_options as opt
@@ -49,6 +51,7 @@ def fuse(
     store_in: opt.To = None,
     ae_title: opt.AeTitle = "MEDFUSE",
     overwrite: opt.Overwrite = False,
+    profile: opt.Profile = False,
 ) -> None:
     """Register MOVING to FIXED, fuse the two, and write the result with a report."""
     options = FusionOptions(
@@ -81,6 +84,8 @@ def fuse(
         result = _fused((fixed, moving), (place, study), options, progress)
         stored = None if target is None else medfuse.store_result(target, output, progress)
     _say(result, output, stored)
+    if profile:
+        out.print(_profile(result.record))
 
 
 def _fused(
@@ -107,6 +112,17 @@ def _say(result: FusionResult, output: Path, stored: int | None) -> None:
     out.print(f"Look at {output / 'preview.png'}; the volume is {output / 'fused.nii.gz'}.", markup=False)
     if stored is not None:
         out.print(f"Stored {stored} DICOM objects in the archive.")
+
+
+def _profile(record: dict[str, Any]) -> Table:
+    """Show how long each step took, and the most memory that the process held in it."""
+    table = Table("step", *(Column(name, justify="right") for name in ("seconds", "share", "peak MiB")))
+    total = sum(record["seconds"].values())
+    for name, seconds in record["seconds"].items():
+        peak = record["peak_memory_mib_by_step"][name]
+        table.add_row(name, f"{seconds:.2f}", f"{seconds / max(total, 1e-9):.0%}", f"{peak:.0f}")
+    table.add_row("all", f"{total:.2f}", "100%", f"{record['peak_memory_mib']['host']:.0f}")
+    return table
 
 
 def _check_sources(fixed: Path | None, archive: str | None, study: str | None) -> None:

@@ -78,3 +78,4 @@ Study = Annotated[str | None, typer.Option(help="StudyInstanceUID, with --from."
 To = Annotated[str | None, typer.Option("--to", help="Archive to store the DICOM objects in.")]
 AeTitle = Annotated[str, typer.Option(help="AE title by which archives know this computer.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is an earlier result.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Show seconds and peak memory of each step.")]

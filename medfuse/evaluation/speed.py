@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import medfuse
 from medfuse.errors import OptionError
 from medfuse.evaluation.json_file import write_json
 from medfuse.evaluation.pairs import read_image_pairs
@@ -26,7 +25,7 @@ from medfuse.phantom import PhantomOptions, make_phantom
 from medfuse.progress import Progress, Silent, showing
 from medfuse.report.record import complete_record, write_record
 
-_PLAIN_FILE = Path(medfuse.__file__).parents[1] / "tests" / "benchmarks" / "plain_cddfuse.py"
+_PLAIN_FILE = Path(__file__).parents[2] / "tests" / "benchmarks" / "plain_cddfuse.py"
 _GROWING = (PYTORCH, KERNELS, FAST)
 
 

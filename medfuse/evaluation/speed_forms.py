@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from medfuse.errors import DeviceError, OptionError
 from medfuse.extras import required
 from medfuse.inferers.allocator import keep_freed_memory
+from medfuse.memory import highest_mib
 from medfuse.networks import build
 from medfuse.networks.native import instruction_set, without_kernels
 
@@ -34,8 +33,7 @@ KERNELS = "kernels"
 FAST = "cddfuse-fast"
 FORMS = (PLAIN, PLAIN_KEPT, PYTORCH, COMPILED, ONNX, KERNELS, FAST)
 _OF_A_FILE = (PLAIN, PLAIN_KEPT)
-_MB = 1e6
-_UNIT_OF_PEAK = 1 if sys.platform == "darwin" else 1024  # bytes that getrusage counts in
+_MB_IN_A_MIB = 1.048576
 
 
 class Measured(NamedTuple):
@@ -108,20 +106,11 @@ def _serve(connection: Connection, name: str, threads: int, plain: Path | None) 
             with torch.inference_mode(), nullcontext() if name == KERNELS else without_kernels():
                 fused = fuse(image)
             spent = time.perf_counter() - wall, time.process_time() - cpu
-            connection.send((*spent, _peak_mb(), fused.numpy()))
+            connection.send((*spent, highest_mib() * _MB_IN_A_MIB, fused.numpy()))
     except EOFError:  # the other side is done
         pass
     except Exception as error:  # noqa: BLE001  # told to the process that asked
         connection.send(error)
-
-
-def _peak_mb() -> float:
-    """Return the most memory that this process has had; getrusage would count what its parent had, too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        kib = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return kib * 1024 / _MB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT_OF_PEAK / _MB
 
 
 def _ready(name: str, threads: int, plain: Path | None) -> Fuse:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -17,7 +15,9 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
+from medfuse.memory import highest_mib
 from medfuse.networks import default_weights, weights_path
+from medfuse.networks.native import instruction_set
 from medfuse.networks.rules import RULES
 from medfuse.options import FusionOptions
 from medfuse.result import FusionResult
@@ -81,6 +81,7 @@ def complete_record(
         "versions": {name: metadata.version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         **done,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "kernels": instruction_set() if device.type == "cpu" else None,
         "seconds": dict(seconds),
         "peak_memory_mib": peak_memory_mib(device),
         "notes": list(notes),
@@ -116,8 +117,7 @@ def file_hash(path: Path) -> str:
 
 def peak_memory_mib(device: torch.device) -> dict[str, float]:
     """Return the most memory that this process and the device have held, in MiB."""
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # macOS counts bytes, Linux KiB
-    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20), 1)}
+    peak = {"host": round(highest_mib(), 1)}
     if device.type == "cuda":
         peak["device"] = round(torch.cuda.max_memory_allocated(device) / (1 << 20), 1)
     return peak

@@ -244,3 +244,14 @@ def test_a_command_leaves_the_process_as_it_was(patient: Path, tmp_path: Path) -
     refusal("fuse", tmp_path / "absent.nii", patient / "ct.nii.gz", "-o", tmp_path / "out", *QUICK)
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(logging.getLogger("medfuse").handlers) <= 1
+
+
+def test_profile_shows_time_and_memory_of_every_step(patient: Path, tmp_path: Path) -> None:
+    volumes = (patient / "t1.nii.gz", patient / "pet.nii.gz")
+    done = run("fuse", *volumes, "-o", tmp_path / "out", *QUICK, "--profile")
+    assert done.exit_code == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    peaks = record["peak_memory_mib_by_step"]
+    assert all(name in done.stdout for name in peaks)
+    assert list(peaks)[:2] == ["read", "register"]
+    assert 0.0 < max(peaks.values()) <= record["peak_memory_mib"]["host"]
