@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from medfuse.errors import OptionError
 from medfuse.networks.invertible import MIXINGS, InvertibleNode
 from medfuse.networks.native import BlockWeights, run_block
+from medfuse.networks.recomputing import recompute_inside, recomputed
 from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend, block_weights
 from medfuse.networks.reversible import InvertibleSequence
 
 SKIPS = ("none", "sum", "first")
-MEMORIES = ("recorded", "reversible")
+MEMORIES = ("recorded", "reversible", "recomputed")
 _ANCHORED = {"free": 1, "orthogonal": 64}  # layers between exact inputs: free mixing is too ill-conditioned to undo
 
 
@@ -37,8 +38,9 @@ class CDDFuseConfig:
         expansion: hidden width of the Restormer blocks' feed-forward parts, as a multiple of C.
         scale_clamp: bound of the detail branch's exponents; 0 for none, as published.
         mixing: of the invertible nodes, ``"free"`` as published, or ``"orthogonal"``, which many nodes need.
-        memory: ``"recorded"``, or ``"reversible"``: training keeps no activations inside the detail branch and computes
-            them again from its output.
+        memory: of training. ``"recorded"`` keeps all activations; ``"reversible"`` keeps none inside the detail branch
+            and computes them again from its output; ``"recomputed"`` keeps only what goes into each block and node
+            (Chen et al., "Training deep nets with sublinear memory cost", 2016).
         skip: what is added to the decoder's drawing before the sigmoid: ``"none"`` (the published medical
             weights), ``"sum"`` of both inputs (the published infrared-visible ones), or the ``"first"`` one.
 
@@ -101,6 +103,7 @@ class BaseBlock(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
+        self.recompute = False
         self.norm1 = ChannelNorm(channels)
         self.attn = BaseAttention(channels, heads)
         self.norm2 = ChannelNorm(channels)
@@ -112,6 +115,11 @@ class BaseBlock(nn.Module):
             computed = run_block(self, x, self._weights)
             if computed is not None:
                 return computed
+            if self.recompute and torch.is_grad_enabled():
+                return recomputed(self._compute, x)
+        return self._compute(x)
+
+    def _compute(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         refined: Tensor = x + self.mlp(self.norm2(x))
         return refined
@@ -173,6 +181,8 @@ class CDDFuse(nn.Module):
         self.base_fusion = BaseBlock(config.channels, config.heads)
         self.detail_fusion = _invertible_nodes(config, 1)
         self.decoder = Decoder(config)
+        if config.memory == "recomputed":
+            recompute_inside(self, (RestormerBlock, BaseBlock, InvertibleNode))
 
     def forward(self, image: Tensor) -> Tensor:
         """Fuse two modalities.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from medfuse.errors import OptionError
 from medfuse.networks.native import NodeWeights, run_node
+from medfuse.networks.recomputing import recomputed
 
 MIXINGS = ("free", "orthogonal")
 ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU}
@@ -131,6 +132,7 @@ class InvertibleNode(nn.Module):
         self, channels: int, scale_clamp: float = 0.0, mixing: str = "free", activation: str = "relu6"
     ) -> None:
         super().__init__()
+        self.recompute = False
         self.scale_clamp = scale_clamp
         self.mix = make_mixing(channels, mixing)
         self.phi = Bottleneck(channels // 2, activation=activation)
@@ -143,6 +145,11 @@ class InvertibleNode(nn.Module):
             computed = run_node(self, x, self._weights)
             if computed is not None:
                 return computed
+            if self.recompute and torch.is_grad_enabled():
+                return recomputed(self._transform, x)
+        return self._couple(x)[0]
+
+    def _transform(self, x: Tensor) -> Tensor:
         return self._couple(x)[0]
 
     @torch.jit.unused

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from medfuse.errors import OptionError
 from medfuse.networks.native import BlockWeights, run_block
+from medfuse.networks.recomputing import recomputed
 
 _LAYER_NORM_EPS = 1e-5
 _SIDE_MULTIPLE = 8
@@ -155,10 +156,14 @@ class RestormerBlock(nn.Module):
         expansion: hidden width of the feed-forward part, as a multiple of C (rounded down).
         bias: give the convolutions a bias.
         norm_bias: use the LayerNorm with mean and bias.
+
+    Attributes:
+        recompute: in training, compute what lies inside again on the way back instead of keeping it.
     """
 
     def __init__(self, channels: int, heads: int, expansion: float, bias: bool = False, norm_bias: bool = True) -> None:
         super().__init__()
+        self.recompute = False
         self.norm1 = ChannelNorm(channels, norm_bias)
         self.attn = MDTA(channels, heads, bias)
         self.norm2 = ChannelNorm(channels, norm_bias)
@@ -170,6 +175,11 @@ class RestormerBlock(nn.Module):
             computed = run_block(self, x, self._weights)
             if computed is not None:
                 return computed
+            if self.recompute and torch.is_grad_enabled():
+                return recomputed(self._compute, x)
+        return self._compute(x)
+
+    def _compute(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         refined: Tensor = x + self.ffn(self.norm2(x))
         return refined

@@ -1,7 +1,7 @@
 """Judge hundreds of planted registrations of phantom heads: ``python tests/benchmarks/bench_verdict.py report``.
 
 Limits were chosen on the sets ``calibration``, ``first`` and ``second``; figures are reported on ``report``, whose
-heads are others; ``real`` judges the real pairs of ``../shared``. What was made and seen of each planted case is kept in a
+heads are others; ``real`` judges the real pairs of ``../shared``. What was made and seen of each case is kept in a
 folder (``--cache``), so that a run that was broken off goes on, and limits can be changed without looking again.
 Empty the folder when the code that looks at the scans has changed.
 """
