@@ -77,13 +77,26 @@ def fuse(
         deidentify=deidentify,
         repeatable_uids=repeatable_uids,
     )
-    _check_sources(fixed, archive, study)
-    target = None if store_in is None else _archive(store_in, ae_title)
+    _run(options, (fixed, moving), (archive, study), (store_in, ae_title), profile)
+
+
+def _run(
+    options: FusionOptions,
+    files: tuple[Path | None, Path | None],
+    stored: tuple[str | None, str | None],
+    target: tuple[str | None, str],
+    profile: bool,
+) -> None:
+    """Fuse two files, or a study (archive, UID), store the result where asked (archive, AE title), and tell of it."""
+    _check_sources(files[0], *stored)
+    store_in, ae_title = target
+    output = cast(Path, options.output)
+    to = None if store_in is None else _archive(store_in, ae_title)
     with progress_bar() as progress:
-        place = None if archive is None else _archive(archive, ae_title)
-        result = _fused((fixed, moving), (place, study), options, progress)
-        stored = None if target is None else medfuse.store_result(target, output, progress)
-    _say(result, output, stored)
+        place = None if stored[0] is None else _archive(stored[0], ae_title)
+        result = _fused(files, (place, stored[1]), options, progress)
+        number = None if to is None else medfuse.store_result(to, output, progress)
+    _say(result, output, number)
     if profile:
         out.print(_profile(result.record))
 
