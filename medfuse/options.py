@@ -9,7 +9,7 @@ from medfuse.errors import OptionError
 
 MODALITIES = ("MR", "CT", "PT", "NM")
 PLANES = ("auto", "axial", "coronal", "sagittal")
-METHODS = ("cddfuse", "cddfuse-fast", "max", "average", "laplacian")
+METHODS = ("cddfuse", "cddfuse-fast", "unfusing", "max", "average", "laplacian")
 AUTO_METHOD = "auto"
 NOT_RESTORED = "none"
 RESTORE = (NOT_RESTORED, "fixed", "moving", "both")
@@ -86,8 +86,8 @@ class FusionOptions:
         restore: which volumes a network takes the noise out of before they are fused, in their own units: ``"none"``,
             ``"fixed"``, ``"moving"`` or ``"both"``. They are registered, and written, as they are.
         plane: ``"axial"``, ``"coronal"``, ``"sagittal"``, or ``"auto"`` for the plane of finest spacing.
-        method: ``"cddfuse"``, ``"cddfuse-fast"``, one of the trivial rules ``"max"``, ``"average"``, ``"laplacian"``,
-            or ``"auto"`` for the network that suits the device.
+        method: ``"cddfuse"``, ``"cddfuse-fast"``, ``"unfusing"``, one of the trivial rules ``"max"``, ``"average"``,
+            ``"laplacian"``, or ``"auto"`` for the network that suits the device.
         weights: ``"default"`` for those shipped, or the path of a weights file.
         device: ``"auto"``, or a name that torch knows, such as ``"cpu"`` or ``"cuda:0"``.
         slices_per_batch: how many slices of up to 256 x 256 pixels go through the network at once; fewer larger ones.

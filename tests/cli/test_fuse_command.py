@@ -148,7 +148,7 @@ def test_overwrite_replaces_an_earlier_result(patient: Path, tmp_path: Path) -> 
         (("--plane", "oblique"), "plane is 'oblique'; choose one of auto, axial, coronal, sagittal"),
         (
             ("--method", "magic"),
-            "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast, max, average, laplacian",
+            "method is 'magic'; choose one of auto, cddfuse, cddfuse-fast, unfusing, max, average, laplacian",
         ),
         (
             ("--registration", "elastic"),
