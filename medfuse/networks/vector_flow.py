@@ -89,7 +89,8 @@ class VectorNode(nn.Module):
         first = (first - shift) * torch.exp(-log_scale)
         log_scale, shift = self._affine(self.by_first, first)
         second = (second - shift) * torch.exp(-log_scale)
-        return torch.linalg.solve(self.rotation, torch.cat([first, second], dim=1).T).T
+        undone: Tensor = torch.linalg.solve(self.rotation, torch.cat([first, second], dim=1).T).T
+        return undone
 
     def _affine(self, network: nn.Module, half: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = network(half).chunk(2, dim=1)

@@ -172,3 +172,11 @@ def test_weights_are_kept_in_a_file(tmp_path: Path) -> None:
 
 def test_the_number_of_parameters_is_what_the_page_says() -> None:
     assert sum(parameter.numel() for parameter in Unfusing(UnfusingConfig()).parameters()) == 221_900
+
+
+@torch.no_grad()
+def test_the_shipped_weights_fuse_and_can_be_undone() -> None:
+    network, image = build("unfusing", "default").double(), pair(1, 2, 48, 64).double()
+    split = network.split(image)
+    torch.testing.assert_close(network.inverse(split.fused, split.latent), image, atol=1e-9, rtol=0.0)
+    assert float((split.fused - maximum(image)).abs().mean()) > 0.01
