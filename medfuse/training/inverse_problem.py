@@ -183,7 +183,7 @@ def train_inverse(
 
 
 def calibration_error(draws: Tensor, truth: Tensor, levels: int = 19) -> float:
-    """Return how far confidence is from the truth: the median over confidence levels of |share inside - level|.
+    """Return how far confidence is from the truth: the median over confidence levels of their gap.
 
     The interval of a level q lies between the quantiles (1 - q) / 2 and (1 + q) / 2 of the draws, for each dimension
     apart; a calibrated posterior has the truth inside in a share q of the cases.
