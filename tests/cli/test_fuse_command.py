@@ -45,7 +45,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         *("--modality", "mr", "NM", "--window", "full", "0,7.5", "--registration", "none", "--method", "average"),
         *("--plane", "coronal", "--palette", "pet", "--device", "cpu", "--slices-per-batch", "2", "--seed", "7"),
         *("--fixed", "2", "--moving", "NM", "--no-dicom", "--deidentify", "--repeatable-uids"),
-        "--accept-registration",
+        *("--accept-registration", "--restore", "fixed"),
         *("--transform", shifted(tmp_path, "a.tfm", 1.5), "--transform", shifted(tmp_path, "b.txt", 2.0)),
     ]
     assert run("fuse", patient / "t1.nii.gz", patient / "pet.nii.gz", "-o", tmp_path / "out", *options).exit_code == 0
@@ -61,6 +61,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
             **{"method": "none", "preset": "head", "seed": 7},
             **{"transforms": ["a.tfm", "b.txt"], "landmarks": None, "accept": True},
         },
+        "restore": "fixed",
         "plane": "coronal",
         "method": "average",
         "weights": "default",
