@@ -137,7 +137,7 @@ def test_run_json_says_what_was_done(fused_ct: Fused) -> None:
     record = record_of(fused_ct)
     assert set(record) == {
         *("disclaimer", "versions", "options", "inputs", "registration", "inside_fraction", "windows", "slices"),
-        *("method", "device", "seconds", "peak_memory_mib", "notes", "outputs"),
+        *("method", "device", "seconds", "peak_memory_mib", "notes", "outputs", "restoration"),
     }
     assert record["method"] == {"name": "max"}
     assert record["device"] == "cpu"

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from medfuse.bundles.catalog import BundleEntry, list_bundles
     from medfuse.bundles.check_modalities import CheckModalitiesd
     from medfuse.bundles.clipped_adam import ClippedAdam, stage_rates
+    from medfuse.bundles.growing_patches import GrowingPatchSampler
     from medfuse.bundles.keep_fixed import KeepFixedOutsided
     from medfuse.bundles.key_measure import worst_fidelity
     from medfuse.bundles.leave_out_dicom import LeaveOutDicomd
     from medfuse.bundles.objective import TwoStageObjective, sum_of_terms
     from medfuse.bundles.patch_sampler import PatchSampler
     from medfuse.bundles.planewise import PlanewiseInferer
+    from medfuse.bundles.restoring import CheckRestorabled, RestorationObjective, RestoringInferer
     from medfuse.bundles.run import run_bundle
     from medfuse.bundles.workflow import FusionWorkflow
     from medfuse.bundles.write import write_bundle
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
 _HOME = {
     "BundleEntry": "medfuse.bundles.catalog",
     "CheckModalitiesd": "medfuse.bundles.check_modalities",
+    "CheckRestorabled": "medfuse.bundles.restoring",
     "ClippedAdam": "medfuse.bundles.clipped_adam",
     "FusionWorkflow": "medfuse.bundles.workflow",
+    "GrowingPatchSampler": "medfuse.bundles.growing_patches",
     "KeepFixedOutsided": "medfuse.bundles.keep_fixed",
     "LeaveOutDicomd": "medfuse.bundles.leave_out_dicom",
     "PatchSampler": "medfuse.bundles.patch_sampler",
     "PlanewiseInferer": "medfuse.bundles.planewise",
+    "RestorationObjective": "medfuse.bundles.restoring",
+    "RestoringInferer": "medfuse.bundles.restoring",
     "TwoStageObjective": "medfuse.bundles.objective",
     "list_bundles": "medfuse.bundles.catalog",
     "run_bundle": "medfuse.bundles.run",
@@ -44,12 +50,16 @@ _HOME = {
 __all__ = [
     "BundleEntry",
     "CheckModalitiesd",
+    "CheckRestorabled",
     "ClippedAdam",
     "FusionWorkflow",
+    "GrowingPatchSampler",
     "KeepFixedOutsided",
     "LeaveOutDicomd",
     "PatchSampler",
     "PlanewiseInferer",
+    "RestorationObjective",
+    "RestoringInferer",
     "TwoStageObjective",
     "list_bundles",
     "run_bundle",

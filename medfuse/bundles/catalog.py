@@ -24,6 +24,8 @@ class BundleEntry:
         version: of the bundle.
         network: name of its network, see ``medfuse.networks.build``.
         title: what it is for, in one line.
+        weights: those that it is shipped with, see ``medfuse.networks.weights_path``.
+        shares: folder of the sources whose files go before those that all share; None for none.
         configs: keys of the configs that are its own.
         metadata: keys of ``metadata.json`` that are its own; ``::`` leads into a group.
     """
@@ -32,6 +34,8 @@ class BundleEntry:
     version: str
     network: str
     title: str
+    weights: str
+    shares: str | None
     configs: dict[str, Any]
     metadata: dict[str, Any]
 
@@ -39,6 +43,11 @@ class BundleEntry:
     def folder(self) -> Path:
         """Where its sources lie."""
         return SOURCES / self.name
+
+    def source(self, file: str) -> Path:
+        """Return where a file comes from that the bundle shares with others, such as ``"configs/train.json"``."""
+        nearer = COMMON if self.shares is None else SOURCES / self.shares
+        return nearer / file if (nearer / file).is_file() else COMMON / file
 
 
 def list_bundles() -> list[BundleEntry]:
@@ -66,4 +75,5 @@ def _entry(name: str) -> BundleEntry:
     own = read_json(SOURCES / name / _DESCRIPTION)
     version = read_json(COMMON / "configs" / "metadata.json")["version"]
     metadata = own["metadata"]
-    return BundleEntry(name, version, own["network"], metadata["task"], own["configs"], metadata)
+    weights, shares = own.get("weights", "default"), own.get("shares")
+    return BundleEntry(name, version, own["network"], metadata["task"], weights, shares, own["configs"], metadata)

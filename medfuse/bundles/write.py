@@ -44,7 +44,7 @@ def write_bundle(
         OutputError: if the folder cannot be written.
     """
     entry = find_bundle(name)
-    network = build(entry.network, weights)
+    network = build(entry.network, entry.weights if str(weights) == DEFAULT_WEIGHTS else weights)
     target = Path(folder) / name
     with whole_folder(target, overwrite, markers=(MARKER,)) as unfinished:
         _write_configs(entry, network, unfinished / "configs")
@@ -75,7 +75,7 @@ def filled(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 def _write_configs(entry: BundleEntry, network: nn.Module, folder: Path) -> None:
     folder.mkdir()
     own = {"network_def": _definition(network), **entry.configs}
-    for path in sorted((COMMON / "configs").iterdir()):
+    for path in (entry.source(f"configs/{each.name}") for each in sorted((COMMON / "configs").iterdir())):
         if path.name == _METADATA:
             _write_json(filled(read_json(path), entry.metadata), folder / path.name)
         elif path.suffix == ".json":
@@ -96,10 +96,11 @@ def _definition(network: nn.Module) -> dict[str, Any]:
 
 def _write_documents(entry: BundleEntry, bundle: Path) -> None:
     (bundle / "docs").mkdir()
-    parts = [entry.folder / "README.md", COMMON / "docs" / "usage.md"]
+    parts = [entry.folder / "README.md", entry.source("docs/usage.md")]
     readme = "\n".join(path.read_text(encoding="utf-8") for path in parts).replace("{network}", entry.network)
+    readme = readme.replace("{weights}", entry.weights)
     (bundle / "docs" / "README.md").write_text(readme, encoding="utf-8")
-    shutil.copyfile(COMMON / "docs" / "data_license.txt", bundle / "docs" / "data_license.txt")
+    shutil.copyfile(entry.source("docs/data_license.txt"), bundle / "docs" / "data_license.txt")
     (bundle / "LICENSE").write_text(_license(), encoding="utf-8")
 
 

@@ -74,6 +74,7 @@ class DicomDescription:
         moving_modality: the same for the moving volume.
         verdict: what the judgement of the registration came to, in words.
         failed: whether the registration was judged wrong, and used all the same.
+        restored: which of the fixed and the moving volume a network took the noise out of before they were fused.
     """
 
     method: str
@@ -83,13 +84,15 @@ class DicomDescription:
     moving_modality: str
     verdict: str = "registration not judged"
     failed: bool = False
+    restored: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """Say in a sentence what the fused volume is."""
+        restored = "".join(f"; {role} restored" for role in self.restored)
         return (
             f"{self.fixed_modality} (fixed) and {self.moving_modality} (moving, {_ALIGNED[self.registration]}) "
-            f"fused by {self.method}, {MAKER} {self.version}; {self.verdict}"
+            f"fused by {self.method}, {MAKER} {self.version}; {self.verdict}{restored}"
         )
 
     @property

@@ -6,6 +6,7 @@ from medfuse.networks.restormer import Restormer, RestormerConfig
 from medfuse.networks.unfusing import Split, Unfusing, UnfusingConfig
 from medfuse.networks.weights import (
     COUNTS_WEIGHTS,
+    CT_WEIGHTS,
     DEFAULT_WEIGHTS,
     PHANTOM_WEIGHTS,
     SHIPPED_WEIGHTS,
@@ -20,6 +21,7 @@ from medfuse.networks.weights import (
 
 __all__ = [
     "COUNTS_WEIGHTS",
+    "CT_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "PHANTOM_WEIGHTS",
     "SHIPPED_WEIGHTS",

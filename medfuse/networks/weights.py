@@ -41,10 +41,12 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Config]]] = {
 }
 DEFAULT_WEIGHTS = "default"
 PHANTOM_WEIGHTS = "phantom"
+CT_WEIGHTS = "ct"
 COUNTS_WEIGHTS = "counts"
 SHIPPED_WEIGHTS = {  # the ending of the file's name
     DEFAULT_WEIGHTS: "",
     PHANTOM_WEIGHTS: "-phantom",
+    CT_WEIGHTS: "-ct",
     COUNTS_WEIGHTS: "-counts",
 }
 
@@ -71,8 +73,8 @@ def build(name: str, weights: str | Path | None = None, config: Config | None = 
     Args:
         name: ``"cddfuse"``, ``"cddfuse-fast"`` or ``"unfusing"``, whose ``forward(image (N, 2, H, W)) -> (N, 1, H, W)``
             fuses, or ``"restormer"``.
-        weights: ``"default"``, ``"phantom"`` or ``"counts"`` for weights shipped with medfuse (of Restormer the
-            default restores MR and CT, ``"counts"`` PET and SPECT), the path of a ``.safetensors`` file that
+        weights: ``"default"``, ``"phantom"``, ``"ct"`` or ``"counts"`` for weights shipped with medfuse (of Restormer
+            the default restores MR, ``"counts"`` PET and SPECT), the path of a ``.safetensors`` file that
             ``save_weights`` wrote, the path of a published ``.pth`` checkpoint (of CDDFuse or Restormer), or None for
             random weights.
         config: the numbers of the network; None takes those stored with the weights, else the published ones.
@@ -104,8 +106,8 @@ def weights_path(name: str, weights: str | Path) -> Path:
 
     Args:
         name: the network.
-        weights: ``"default"``, ``"phantom"`` (learned from phantom slices alone), ``"counts"`` (of Restormer, for PET
-            and SPECT), or a path.
+        weights: ``"default"``, ``"phantom"`` (learned from phantom slices alone), of Restormer also ``"ct"`` and
+            ``"counts"`` (for PET and SPECT), or a path.
 
     Raises:
         WeightsError: if none of that name are shipped for the network.

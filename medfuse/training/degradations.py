@@ -28,7 +28,9 @@ Picture = npt.NDArray[np.float32]
 KERNEL_CUTOFF = 0.5  # of the reconstruction of CT, in cycles a pixel: where its apodization ends
 POINT_SPREAD_FWHM = 1.5  # of PET and SPECT beyond what the clean picture has, in pixels
 _CUTOFFS = (0.35, 0.7)
-_POINT_SPREADS = (1.0, 2.0)
+_POINT_SPREADS = (0.0, 2.0)
+_COARSER_SHARE = 0.5
+_COARSER_FWHM = (1.0, 6.0)
 _FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
@@ -114,13 +116,29 @@ def low_count(image: Picture, counts: float, fwhm: float, random: np.random.Gene
     return np.asarray(random.poisson(counts * seen) / counts, dtype=np.float32)
 
 
-_FEW_COUNTS = Degradation("counts", (5.0, 300.0), (100.0, 30.0, 10.0), low_count, _POINT_SPREADS, POINT_SPREAD_FWHM)
+_FEW_COUNTS = Degradation("counts", (5.0, 3000.0), (100.0, 30.0, 10.0), low_count, _POINT_SPREADS, POINT_SPREAD_FWHM)
 DEGRADATIONS = {
     "MR": Degradation("%", (0.5, 15.0), (3.0, 6.0, 12.0), rician, (0.0, 0.0), 0.0),
     "CT": Degradation("HU", (2.0, 50.0), (10.0, 20.0, 40.0), low_dose, _CUTOFFS, KERNEL_CUTOFF),
     "PT": _FEW_COUNTS,
     "NM": _FEW_COUNTS,
 }
+
+
+def coarser(image: Picture, modality: str, random: np.random.Generator) -> Picture:
+    """Make half of the clean PET and SPECT pictures as coarse as those of other scanners, and leave all else.
+
+    Without it a restorer would take every smooth edge for one to sharpen.
+
+    Args:
+        image: (H, W).
+        modality: MR, CT, PT or NM.
+        random: where the chance and the width come from.
+    """
+    if modality not in ("PT", "NM") or random.random() >= _COARSER_SHARE:
+        return image
+    fwhm = random.uniform(*_COARSER_FWHM)
+    return np.asarray(gaussian_filter(image, fwhm / _FWHM_OF_SIGMA, mode="nearest"), dtype=np.float32)
 
 
 def degrade(image: Picture, modality: str, random: np.random.Generator) -> Picture:

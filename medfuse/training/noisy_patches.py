@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from medfuse.io.modality import modality_of
-from medfuse.training.degradations import degrade
+from medfuse.training.degradations import coarser, degrade
 from medfuse.training.options import RestorationOptions
 from medfuse.training.patches import Item, augmentation, crop_weight
 from medfuse.training.slice_pairs import SlicePair
@@ -84,9 +84,10 @@ class NoisyPatches(Dataset[Item]):
         index = int(random.choice(len(self._items), p=self._chances))
         augment = augmentation(side)
         augment.set_random_state(seed=int(random.integers(_SEEDS)))
-        clean = augment(self._items[index])[0]["image"].as_tensor()
-        degraded = degrade(clean[0].numpy(), self._modalities[index], random)
-        return {"image": torch.cat([clean, torch.from_numpy(degraded)[None]])}
+        cut = augment(self._items[index])[0]["image"].as_tensor()[0].numpy()
+        clean = coarser(cut, self._modalities[index], random)
+        degraded = degrade(clean, self._modalities[index], random)
+        return {"image": torch.from_numpy(np.stack([clean, degraded]))}
 
 
 def noisy_loader(

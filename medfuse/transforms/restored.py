@@ -5,7 +5,7 @@ Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restor
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from torch import nn
+from torch import Tensor, nn
 
 from medfuse.errors import OptionError
 from medfuse.inferers.allocator import keep_freed_memory
@@ -23,16 +23,16 @@ from medfuse.inferers.device import memory_hint, resolve_device
 from medfuse.inferers.slices import join_slices, spatial_dim_of, split_into_slices
 from medfuse.inferers.slicewise import fuse_slices
 from medfuse.io.nifti import DESCRIPTION_KEY
-from medfuse.networks import COUNTS_WEIGHTS, DEFAULT_WEIGHTS, build, weights_path
+from medfuse.networks import COUNTS_WEIGHTS, CT_WEIGHTS, DEFAULT_WEIGHTS, build, weights_path
 from medfuse.options import MODALITIES
 from medfuse.progress import Progress
-from medfuse.transforms.colorize import EMISSION
 from medfuse.transforms.ct_units import FloatArray
 from medfuse.transforms.restoration_scale import restoration_scale
 from medfuse.transforms.volumes import meanings_of, on_grid_of
 
 RESTORED = "restored by restormer"
 _STORED = "stored values"
+_SHIPPED = {"MR": DEFAULT_WEIGHTS, "CT": CT_WEIGHTS, "PT": COUNTS_WEIGHTS, "NM": COUNTS_WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class Restorers:
 
     def path(self, modality: str) -> Path:
         """Return the weights file for a modality: MR, CT, PT or NM."""
-        by_modality = str(self.weights) == DEFAULT_WEIGHTS and modality in EMISSION
-        return weights_path("restormer", COUNTS_WEIGHTS if by_modality else self.weights)
+        chosen = _SHIPPED[modality] if str(self.weights) == DEFAULT_WEIGHTS else self.weights
+        return weights_path("restormer", chosen)
 
     def network(self, modality: str) -> nn.Module:
         """Return the network for a modality: maps (N, 1, H, W) on the device to the same shape without noise.
@@ -107,6 +107,37 @@ class Restorers:
                 network = build("restormer", path)
                 self._built[path] = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self._built[path]
+
+
+def without_noise(
+    volume: MetaTensor,
+    network: Callable[[Tensor], Tensor],
+    device: torch.device,
+    plane: str = "auto",
+    slices_per_batch: int = 4,
+    progress: Progress | None = None,
+) -> MetaTensor:
+    """Return a volume that a network has restored; arguments, result and errors as ``restore_volume``.
+
+    Args:
+        volume: (1, X, Y, Z) with ``meta["modality"]``.
+        network: maps (n, 1, H, W) on ``device`` to the same shape.
+        device: where it runs.
+        plane: plane of the slices.
+        slices_per_batch: how many slices go through the network at once.
+        progress: who is told how many slices are done.
+    """
+    values = _values(volume)
+    scale = restoration_scale(values, _modality(volume))
+    seen, inside = scale.apply(values)
+    spatial_dim = spatial_dim_of(volume.affine.cpu().numpy(), plane)
+    slices = split_into_slices(torch.from_numpy(seen)[None], spatial_dim)  # (N, 1, H, W)
+    clean = join_slices(fuse_slices(slices, network, device, slices_per_batch, progress), spatial_dim)[0].numpy()
+    restored = scale.undo(values, np.where(inside, clean - seen, np.float32(0.0)))
+    meanings = {**meanings_of(volume), DESCRIPTION_KEY: _described(volume)}
+    result = on_grid_of(volume, torch.from_numpy(restored)[None].to(volume.device), meanings)
+    result.applied_operations = list(volume.applied_operations)
+    return result
 
 
 def restore_volume(
@@ -136,18 +167,9 @@ def restore_volume(
         DeviceError: if the device runs out of memory.
     """
     modality = _modality(volume)
-    values = volume.as_tensor().cpu().numpy()[0].astype(np.float32, copy=False)
-    scale = restoration_scale(values, modality)
-    seen, inside = scale.apply(values)
-    spatial_dim = spatial_dim_of(volume.affine.numpy(), plane)
-    slices = split_into_slices(torch.from_numpy(seen)[None], spatial_dim)  # (N, 1, H, W)
     network, device = restorers.network(modality), restorers.device
-    clean = join_slices(fuse_slices(slices, network, device, slices_per_batch, progress), spatial_dim)[0].numpy()
-    restored = scale.undo(values, np.where(inside, clean - seen, np.float32(0.0)))
-    meanings = {**meanings_of(volume), DESCRIPTION_KEY: _described(volume)}
-    result = on_grid_of(volume, torch.from_numpy(restored)[None].to(volume.device), meanings)
-    result.applied_operations = list(volume.applied_operations)
-    return Restoration(result, _change(volume, values, restored, restorers.path(modality).name))
+    restored = without_noise(volume, network, device, plane, slices_per_batch, progress)
+    return Restoration(restored, _change(volume, restored, restorers.path(modality).name))
 
 
 class Restored(MapTransform):  # type: ignore[misc]
@@ -199,13 +221,18 @@ def _described(volume: MetaTensor) -> str:
     return RESTORED if not before else f"{before}; {RESTORED}"
 
 
-def _change(volume: MetaTensor, before: FloatArray, after: FloatArray, weights: str) -> RestorationChange:
-    difference = after.astype(np.float64) - before
+def _values(volume: MetaTensor) -> FloatArray:
+    """Return the values of a volume (1, X, Y, Z) as (X, Y, Z) float32."""
+    return np.asarray(volume.as_tensor().cpu().numpy()[0], dtype=np.float32)
+
+
+def _change(before: MetaTensor, after: MetaTensor, weights: str) -> RestorationChange:
+    difference = _values(after).astype(np.float64) - _values(before)
     index = np.unravel_index(int(np.abs(difference).argmax()), difference.shape)
-    x, y, z = (float(each) for each in (volume.affine.numpy() @ np.array([*index, 1.0]))[:3])
+    x, y, z = (float(each) for each in (before.affine.cpu().numpy() @ np.array([*index, 1.0]))[:3])
     return RestorationChange(
         weights=weights,
-        units=str(volume.meta.get("units") or _STORED),
+        units=str(before.meta.get("units") or _STORED),
         rms=float(np.sqrt((difference**2).mean())),
         largest=float(difference[index]),
         place_mm=(x, y, z),

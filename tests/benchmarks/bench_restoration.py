@@ -23,14 +23,14 @@ from restoration_rivals import RIVALS, SHARPENINGS, filtered_by, sharpened
 
 from medfuse.io.slice_sets import read_split
 from medfuse.metrics.structure import structural_similarity
-from medfuse.networks import build
 from medfuse.training.degradations import DEGRADATIONS, degrade_at
 from medfuse.training.judges import peak_signal_to_noise
 from medfuse.training.noisy_patches import Picture, pictures_of
 from medfuse.training.slice_pairs import read_pairs
+from medfuse.transforms.restored import Restorers
 
 _HEAD = 0.05
-_NETWORK, _NOTHING, _MATCHING = "restormer", "nothing", "block matching"
+_NETWORK, _NOTHING, _MATCHING = "`restormer`", "nothing", "block matching"
 Restore = Callable[[np.ndarray], np.ndarray]
 
 
@@ -50,7 +50,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("slices", type=Path)
-    parser.add_argument("--weights", default="default")
+    parser.add_argument("--weights", default="default", help="shipped ones by the modality, or a file for all")
     parser.add_argument("--pictures", type=int, default=16, help="validation pictures of each modality")
     parser.add_argument("--tuning", type=int, default=4, help="training pictures of each modality to tune filters on")
     parser.add_argument("--rivals", type=Path, help="file that keeps the rows of the filters")
@@ -85,17 +85,20 @@ def rival_rows(tuning: Sequence[Picture], held_out: Sequence[Picture]) -> list[R
 
 def network_rows(weights: str, held_out: Sequence[Picture]) -> list[Row]:
     """Judge the network."""
-    network = build("restormer", weights)
+    restorers = Restorers(torch.device("cpu"), weights)
+    return [
+        _judged(_NETWORK, modality, level, held_out, _restoring(restorers.network(modality)))
+        for modality, degradation in DEGRADATIONS.items()
+        for level in degradation.judged
+    ]
 
+
+def _restoring(network: torch.nn.Module) -> Restore:
     @torch.inference_mode()
     def restore(image: np.ndarray) -> np.ndarray:
         return network(torch.from_numpy(image)[None, None])[0, 0].numpy()
 
-    return [
-        _judged(_NETWORK, modality, level, held_out, restore)
-        for modality, degradation in DEGRADATIONS.items()
-        for level in degradation.judged
-    ]
+    return restore
 
 
 def print_table(rows: Sequence[Row]) -> None:
@@ -109,13 +112,10 @@ def print_table(rows: Sequence[Row]) -> None:
                 figures = f"{row.psnr:.2f} | {row.psnr_head:.2f} | {row.ssim:.3f} | {row.seconds:.2f}"
                 print(f"| {row.level} | {row.method} | {figures} |")
             network = next(row for row in own if row.method == _NETWORK)
-            for words, others in (("scikit-image's", _others(own, without="block matching")), ("all", _others(own))):
-                gains = [getattr(network, name) - max(getattr(row, name) for row in others) for name in _SCORES]
-                print(
-                    f"| {network.level} | gain over the best of {words} | "
-                    + " | ".join(f"{g:+.3f}" for g in gains)
-                    + " | |"
-                )
+            for words, others in (("scikit-image's", _others(own, without=_MATCHING)), ("all", _others(own))):
+                gain = {name: getattr(network, name) - max(getattr(row, name) for row in others) for name in _SCORES}
+                figures = f"{gain['psnr']:+.2f} | {gain['psnr_head']:+.2f} | {gain['ssim']:+.3f}"
+                print(f"| {network.level} | gain over the best of {words} | {figures} | |")
 
 
 _SCORES = ("psnr", "psnr_head", "ssim")

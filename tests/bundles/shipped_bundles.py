@@ -8,6 +8,10 @@ from medfuse.bundles import list_bundles
 
 NETWORKS = {entry.name: entry.network for entry in list_bundles()}
 NAMES = list(NETWORKS)
+WEIGHTS = {entry.name: entry.weights for entry in list_bundles()}
+RESTORING = [name for name in NAMES if NETWORKS[name] == "restormer"]
+FUSING = [name for name in NAMES if name not in RESTORING]
+CHANNELS = {name: 1 if name in RESTORING else 2 for name in NAMES}
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 from monai.networks.utils import convert_to_torchscript
-from shipped_bundles import NAMES, free_port
+from shipped_bundles import NAMES, RESTORING, free_port
 from torch import distributed
 
 from medfuse.bundles.run import FILES
@@ -61,6 +61,8 @@ def test_every_key_resolves(
     tiny: dict[str, Path], pairs: Path, tmp_path: Path, engine: str, name: str, config: str
 ) -> None:
     given = {"dataset_dir": str(pairs), "output_dir": str(tmp_path), "trt_path": engine, "patch_size": 41}
+    if name in RESTORING:
+        given["modalities"] = ["MR", "CT"]  # what the pairs are of
     workflow = workflow_of(tiny[name], config, **given)
     workflow.initialize()
     assert workflow.check_properties() == []

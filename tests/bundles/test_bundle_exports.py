@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 from monai.bundle import ConfigParser, ckpt_export, onnx_export, trt_export, verify_net_in_out
-from shipped_bundles import NAMES, NETWORKS
+from shipped_bundles import CHANNELS, NAMES, NETWORKS, WEIGHTS
 from skipping import skip_or_fail
 
 from medfuse.bundles import write_bundle
 from medfuse.networks import build
 
 PRED = "_meta_::network_data_format::outputs::pred"
-SIZES = ((1, 2, 20, 28), (3, 2, 48, 41))
+SIZES = ((1, 20, 28), (3, 48, 41))  # slices, and pixels down and right
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -46,28 +46,28 @@ def test_torchscript_is_the_network(
     ckpt_export(args_file="configs/ckpt_export.json", filepath=str(tmp_path / "model.ts"))
     extra = {"metadata.json": "", "inference.json": ""}
     scripted = torch.jit.load(tmp_path / "model.ts", _extra_files=extra)
-    image, network = torch.rand(SIZES[0]), build(NETWORKS[name], "default")
+    image, network = image_of(name, *SIZES[0]), build(NETWORKS[name], WEIGHTS[name])
     with torch.no_grad():
         torch.testing.assert_close(scripted(image), network(image), rtol=0.0, atol=1e-6)
     metadata = (shipped[name] / "configs" / "metadata.json").read_text(encoding="utf-8")
     assert json.loads(extra["metadata.json"]) == json.loads(metadata)
-    assert json.loads(extra["inference.json"])["network_def"]["_target_"].startswith("medfuse.networks.CDDFuse")
+    assert json.loads(extra["inference.json"])["network_def"]["_target_"].startswith("medfuse.networks.")
 
 
 @pytest.mark.filterwarnings("ignore")  # of exporters and of what they call
-@pytest.mark.parametrize("name", ["cddfuse_fast", "cddfuse_mr_ct"])
+@pytest.mark.parametrize("name", ["cddfuse_fast", "cddfuse_mr_ct", "restormer_denoise"])
 def test_onnx_gives_the_same_in_onnxruntime(
     shipped: dict[str, Path], tiny: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Of the published architecture a small one, which takes the same way in a fraction of the time."""
     runtime = onnxruntime()
-    bundle = (shipped if name == "cddfuse_fast" else tiny)[name]
+    bundle = (tiny if name == "cddfuse_mr_ct" else shipped)[name]
     monkeypatch.chdir(bundle)
     onnx_export(args_file="configs/onnx_export.json", filepath=str(tmp_path / "model.onnx"))
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     network = network_of(bundle)
     for size in SIZES:
-        image = torch.rand(size)
+        image = image_of(name, *size)
         with torch.no_grad():
             expected = network(image)
         (found,) = session.run(["pred"], {"image": image.numpy()})
@@ -86,6 +86,10 @@ def test_tensorrt_is_exported_where_there_is_a_gpu(tmp_path: Path, monkeypatch: 
     image = torch.rand(arguments["input_shape"], device="cuda")
     found = torch.jit.load(bundle / arguments["filepath"])(image)
     torch.testing.assert_close(found, build("cddfuse-fast", "default").cuda()(image), rtol=0.0, atol=1e-2)
+
+
+def image_of(name: str, number: int, height: int, width: int) -> torch.Tensor:
+    return torch.rand(number, CHANNELS[name], height, width)
 
 
 def onnxruntime() -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from monai.bundle import ConfigParser, verify_metadata
-from shipped_bundles import NAMES, NETWORKS
+from shipped_bundles import FUSING, NAMES, NETWORKS, RESTORING, WEIGHTS
 
 import medfuse
 from medfuse.bundles import write_bundle
@@ -64,7 +64,7 @@ def test_targets_are_of_medfuse_torch_and_monai(shipped: dict[str, Path], name: 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_weights_are_those_that_are_shipped(shipped: dict[str, Path], name: str) -> None:
     state = torch.load(shipped[name] / "models" / "model.pt", weights_only=True)
-    expected = build(NETWORKS[name], "default").state_dict()
+    expected = build(NETWORKS[name], WEIGHTS[name]).state_dict()
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[key], expected[key]) for key in expected)
     parser = ConfigParser()
@@ -111,11 +111,13 @@ def test_the_metadata_says_what_is_true(shipped: dict[str, Path], name: str) -> 
     image = metadata["network_data_format"]["inputs"]["image"]
     assert len(image["channel_def"]) == image["num_channels"]
     inference = json.loads((shipped[name] / "configs" / "inference.json").read_text(encoding="utf-8"))
-    if inference["expected_modalities"] is not None:
+    if name in RESTORING:
+        assert image["modality"].split(", ") == inference["expected_modalities"]
+    elif inference["expected_modalities"] is not None:
         assert list(image["channel_def"].values()) == inference["expected_modalities"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FUSING)
 def test_figures_are_those_of_the_page_on_weights(shipped: dict[str, Path], name: str) -> None:
     page = (ROOT / "docs" / "concepts" / "weights.md").read_text(encoding="utf-8")
     readme = (shipped[name] / "docs" / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from cli_runs import run
 from monai.data import MetaTensor
-from shipped_bundles import NAMES, NETWORKS
+from shipped_bundles import FUSING, NETWORKS
 
 from medfuse.bundles import CheckModalitiesd, FusionWorkflow, PlanewiseInferer, run_bundle
 from medfuse.bundles.catalog import find_bundle
@@ -52,7 +52,7 @@ def by_the_main_job(tmp_path: Path, tiny_weights: Path) -> Callable[..., bytes]:
     return fused
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FUSING)
 def test_two_files_on_unequal_grids(
     tiny: dict[str, Path], scans: Path, tmp_path: Path, by_the_main_job: Callable[..., bytes], name: str
 ) -> None:

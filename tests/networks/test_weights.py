@@ -312,8 +312,8 @@ def test_numbers_of_another_network_are_refused(name: str, config: CDDFuseConfig
 
 
 def test_network_without_shipped_weights_is_refused() -> None:
-    with pytest.raises(WeightsError, match="no weights are shipped for 'restormer'"):
-        default_weights("restormer")
+    with pytest.raises(WeightsError, match="no weights are shipped for 'nothing'"):
+        default_weights("nothing")
 
 
 @pytest.mark.parametrize(

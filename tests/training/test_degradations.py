@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from medfuse.training.degradations import DEGRADATIONS, POINT_SPREAD_FWHM, degrade, degrade_at
+from medfuse.training.degradations import DEGRADATIONS, POINT_SPREAD_FWHM, coarser, degrade, degrade_at
 from medfuse.transforms.restoration_scale import CT_WINDOW_HU
 
 SIDE = 128
@@ -81,3 +81,16 @@ def test_equal_seeds_spoil_alike_and_levels_are_drawn_from_the_whole_range(modal
 def test_levels_that_are_judged_lie_within_those_learned(modality: str) -> None:
     degradation = DEGRADATIONS[modality]
     assert degradation.levels[0] < min(degradation.judged) < max(degradation.judged) < degradation.levels[1]
+
+
+def test_half_of_the_clean_pet_pictures_become_coarser_and_no_others() -> None:
+    noise = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
+    spread = {
+        modality: [float(coarser(noise, modality, np.random.default_rng(seed)).std()) for seed in range(40)]
+        for modality in DEGRADATIONS
+    }
+    for modality in ("MR", "CT"):
+        assert set(spread[modality]) == {float(noise.std())}
+    for modality in ("PT", "NM"):
+        smoothed = [each for each in spread[modality] if each < 0.8 * noise.std()]
+        assert 10 < len(smoothed) < 30
