@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from cli_runs import run
+from matplotlib.figure import Figure
 
 from medfuse.errors import OptionError
 from medfuse.io.dicom_derived import DicomDescription
 from medfuse.options import FusionOptions, RegistrationOptions
 from medfuse.pipeline import fuse_volumes
-from medfuse.report.record import file_hash
+from medfuse.report.preview import _caption
 from medfuse.result import FusionResult, described
 
 STILL = FusionOptions(method="max", registration=RegistrationOptions("none"))
@@ -83,10 +84,16 @@ def test_the_command_says_what_changed(patient: Path, tmp_path: Path) -> None:
     assert "Restored the fixed" not in done.stdout
 
 
-def test_the_preview_tells_of_it(patient: Path, tmp_path: Path) -> None:
-    for restore in ("none", "moving"):
-        fused(patient, restore, tmp_path / restore)
-    assert file_hash(tmp_path / "none" / "preview.png") != file_hash(tmp_path / "moving" / "preview.png")
+def test_the_preview_tells_of_it(patient: Path, plain: FusionResult) -> None:
+    result = fused(patient, "moving")
+    words = {}
+    for name, each in (("none", plain), ("moving", result)):
+        figure = Figure()
+        _caption(figure, each)
+        words[name] = [text.get_text() for text in figure.texts]
+    line = f"moving restored before fusing: {result.restorations['moving'].in_words}"
+    assert line in words["moving"]
+    assert not any("restored" in text for text in words["none"])
 
 
 def test_words_fit_a_nifti_header() -> None:
