@@ -137,7 +137,17 @@ def test_run_json_says_what_was_done(fused_ct: Fused) -> None:
     record = record_of(fused_ct)
     assert set(record) == {
         *("disclaimer", "versions", "options", "inputs", "registration", "inside_fraction", "windows", "slices"),
-        *("method", "device", "seconds", "peak_memory_mib", "notes", "outputs", "restoration"),
+        *(
+            "method",
+            "device",
+            "seconds",
+            "peak_memory_mib",
+            "peak_memory_mib_by_step",
+            "kernels",
+            "notes",
+            "outputs",
+            "restoration",
+        ),
     }
     assert record["method"] == {"name": "max"}
     assert record["device"] == "cpu"
