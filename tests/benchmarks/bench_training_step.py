@@ -1,6 +1,6 @@
 """Compare forward and backward through CDDFuse in its plain form and in medfuse's: time, and what autograd keeps.
 
-    python tests/benchmarks/bench_training_step.py [--patches 8] [--side 128] [--repeats 3]
+    python tests/benchmarks/bench_training_step.py [--patches 4] [--side 128] [--repeats 3]
 
 The forms take turns, in processes' usual order; ratios are medians of the ratios of one turn. Gradients are compared.
 """
@@ -40,7 +40,7 @@ def largest_difference(first: nn.Module, second: nn.Module) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--patches", type=int, default=8)
+    parser.add_argument("--patches", type=int, default=4)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
