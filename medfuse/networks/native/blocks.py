@@ -14,6 +14,14 @@ from medfuse.networks.native.packing import packed_depthwise, packed_matrix, pac
 
 _LEAST_NORM = 1e-12
 _KEYS_AT_ONCE = 8
+_TO_PARTS = (  # of a row of three weights for Winograd's F(4, 3), as `to_parts` in kernels.cpp is of pixels
+    (1 / 4, 0.0, 0.0),
+    (-1 / 6, -1 / 6, -1 / 6),
+    (-1 / 6, 1 / 6, -1 / 6),
+    (1 / 24, 1 / 12, 1 / 6),
+    (1 / 24, -1 / 12, 1 / 6),
+    (0.0, 0.0, 1.0),
+)
 
 
 class BlockWeights(NamedTuple):
@@ -135,9 +143,9 @@ def _pack(w: BlockWeights, width: int) -> _Packed:
     if w.qkv_spread.shape[1] == 1:
         return _Packed(packed_matrix(qkv, width), packed_depthwise(w.qkv_spread), feed_forward)
     # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
-    kernel = torch.einsum("omyx,mi->yoxi", w.qkv_spread.double(), qkv.double())
-    rows = [packed_matrix(row.flatten(1), width) for row in kernel]  # each of (3C, 3C): a pixel and its neighbors
-    return _Packed(torch.cat(rows), None, feed_forward)
+    kernel = torch.einsum("omyx,mi->yxoi", w.qkv_spread.double(), qkv.double())
+    parts = torch.einsum("px,yxoi->pyoi", torch.tensor(_TO_PARTS, dtype=torch.float64), kernel).flatten(0, 1)
+    return _Packed(torch.cat([packed_matrix(part, width) for part in parts]), None, feed_forward)
 
 
 def _pack_depthwise(w: BlockWeights, width: int) -> _FeedForward:

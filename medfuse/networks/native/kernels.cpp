@@ -158,6 +158,7 @@ template <int NV>
 void panel(const float* a, int step, int pixels, const float* w, int inputs, const float* bias, bool add, float* out, int out_step) {
   int p = 0;
   for (; p + PIXELS <= pixels; p += PIXELS) block<PIXELS, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
+  for (; p + 2 <= pixels; p += 2) block<2, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
   for (; p < pixels; ++p) block<1, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
 }
 
@@ -231,6 +232,44 @@ void padded_row(const Tile& tile, int y, int margin, int channels, float* row, F
   std::memset(row + filled * channels, 0, (all_columns - filled) * channels * sizeof(float));
 }
 
+// A dense 3x3 takes six products for every four pixels of a row, where twelve would be due: Winograd's F(4, 3) along rows
+// (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016).
+constexpr int STEP = 4, PARTS = 6;
+
+// From a row of STEP * steps + 2 pixels to its parts (PARTS x steps x channels).
+void to_parts(const float* row, int steps, int channels, float* parts) {
+  const size_t part = size_t(steps) * channels;
+  for (int s = 0; s < steps; ++s)
+    for (int c = 0; c < channels; c += LANES) {
+      Vec d[PARTS];
+      for (int i = 0; i < PARTS; ++i) d[i] = load(row + (s * STEP + i) * channels + c);
+      const Vec a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], e = d[4] - d[2], f = 2.0f * (d[3] - d[1]);
+      float* to = parts + s * channels + c;
+      store(to, 4.0f * d[0] - 5.0f * d[2] + d[4]);
+      store(to + part, a + b);
+      store(to + 2 * part, a - b);
+      store(to + 3 * part, e + f);
+      store(to + 4 * part, e - f);
+      store(to + 5 * part, 4.0f * d[1] - 5.0f * d[3] + d[5]);
+    }
+}
+
+// From products of parts (PARTS x steps x channels) to a row of STEP * steps pixels.
+void from_parts(const float* products, int steps, int channels, float* row) {
+  const size_t part = size_t(steps) * channels;
+  for (int s = 0; s < steps; ++s)
+    for (int c = 0; c < channels; c += LANES) {
+      Vec m[PARTS];
+      for (int i = 0; i < PARTS; ++i) m[i] = load(products + i * part + s * channels + c);
+      const Vec a = m[1] + m[2], b = m[1] - m[2], e = m[3] + m[4], f = m[3] - m[4];
+      float* to = row + s * STEP * channels + c;
+      store(to, m[0] + a + e);
+      store(to + channels, b + 2.0f * f);
+      store(to + 2 * channels, a + 4.0f * e);
+      store(to + 3 * channels, b + 8.0f * f + m[5]);
+    }
+}
+
 // Add, for one row, the products of queries with the keys of their head (C x size), and the squares of both (C each).
 void add_products(const float* qkv, int pixels, int channels, int size, double* sums) {
   constexpr int EIGHT = 8;
@@ -258,33 +297,49 @@ void add_products(const float* qkv, int pixels, int channels, int size, double* 
 }
 
 struct Attend {
-  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3
+  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3, in parts
   int channels, size;
   float* values;
 
   void operator()(const Tile& tile, double* sums) const {
-    const int columns = tile.columns(), wide = columns + 2, kept = depthwise_weights ? 3 * channels : channels;
-    Rows ring(wide, kept);
-    Buffer normalized(size_t(wide) * channels), qkv(size_t(columns) * 3 * channels);
+    const int columns = tile.columns(), steps = (columns + STEP - 1) / STEP, outputs = 3 * channels;
+    const bool dense = depthwise_weights == nullptr;
+    Rows ring(dense ? PARTS * steps : columns + 2, dense ? channels : outputs);
+    Buffer row(size_t(STEP * steps + 2) * channels), qkv(size_t(STEP * steps) * outputs), products(dense ? size_t(PARTS * steps) * outputs : 0);
     for (int y = tile.y0 - 1; y <= tile.y1; ++y) {
-      padded_row(tile, y, 1, kept, ring[y], [&](int first, int count, float* where) {
-        float* into = depthwise_weights ? normalized.data() : where;
-        normalize(x + tile.pixel(y, first) * channels, count, channels, scale, shift, into);
-        if (depthwise_weights) multiply(into, channels, count, project, channels, kept, nullptr, false, where, kept);
-      });
+      if (dense) {
+        padded_row(tile, y, 1, channels, row.data(), [&](int first, int count, float* where) { normalized(tile, y, first, count, where); });
+        to_parts(row.data(), steps, channels, ring[y]);
+      } else {
+        padded_row(tile, y, 1, outputs, ring[y], [&](int first, int count, float* where) {
+          normalized(tile, y, first, count, row.data());
+          multiply(row.data(), channels, count, project, channels, outputs, nullptr, false, where, outputs);
+        });
+      }
       if (y - 1 < tile.y0) continue;
       float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
-      if (depthwise_weights) {
-        depthwise(rows, columns, kept, depthwise_weights, 0, qkv.data());
-      } else {
-        for (int tap = 0; tap < 3; ++tap)  // a pixel and its two neighbors lie side by side: one product for each row
-          multiply(rows[tap], channels, columns, project + size_t(tap) * 9 * channels * channels, 3 * channels, 3 * channels, nullptr,
-                   tap > 0, qkv.data(), 3 * channels);
-      }
+      if (dense)
+        convolve(rows, steps, products.data(), qkv.data());
+      else
+        depthwise(rows, columns, outputs, depthwise_weights, 0, qkv.data());
       add_products(qkv.data(), columns, channels, size, sums);
       for (int p = 0; p < columns; ++p)
         std::memcpy(values + (tile.pixel(y - 1, tile.x0) + p) * channels, qkv.data() + (p * 3 + 2) * channels, channels * sizeof(float));
     }
+  }
+
+  void normalized(const Tile& tile, int y, int first, int count, float* where) const {
+    normalize(x + tile.pixel(y, first) * channels, count, channels, scale, shift, where);
+  }
+
+  // The dense 3x3 of three rows in parts.
+  void convolve(float* const rows[3], int steps, float* products, float* qkv) const {
+    const int outputs = 3 * channels;
+    for (int part = 0; part < PARTS; ++part)
+      for (int tap = 0; tap < 3; ++tap)
+        multiply(rows[tap] + size_t(part) * steps * channels, channels, steps, project + size_t(part * 3 + tap) * channels * outputs, channels,
+                 outputs, nullptr, tap > 0, products + size_t(part) * steps * outputs, outputs);
+    from_parts(products, steps, outputs, qkv);
   }
 };
 
