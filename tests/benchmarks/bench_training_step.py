@@ -1,8 +1,8 @@
 """Compare forward and backward through CDDFuse in its plain form and in medfuse's: time, and what autograd keeps.
 
-    python tests/benchmarks/bench_training_step.py [--patches 4] [--side 128] [--repeats 3]
+    python tests/benchmarks/bench_training_step.py [--patches 4] [--side 128] [--repeats 3] [--as-is]
 
-The forms take turns, in processes' usual order; ratios are medians of the ratios of one turn. Gradients are compared.
+The forms take turns; ratios are medians of the ratios of one turn. Gradients are compared.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def main() -> None:
     parser.add_argument("--patches", type=int, default=4)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--as-is", action="store_true", help="do not tell the C library to keep freed memory")
     chosen = parser.parse_args()
+    if not chosen.as_is:
+        keep_freed_memory()
     torch.manual_seed(0)
     config = CDDFuseConfig()
     ours = CDDFuse(replace(config, memory="recomputed")).to(memory_format=torch.channels_last)
@@ -71,5 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
     main()
