@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor, decollate_batch
-from monai.inferers import Inferer
 from monai.transforms import MapTransform
 from torch import Tensor, nn
 
+from medfuse.bundles.planewise import VolumesInferer, check_volumes
 from medfuse.errors import InputError
 from medfuse.networks import Restormer
-from medfuse.options import MODALITIES, PLANES, check_choice
+from medfuse.options import MODALITIES, check_choice
 from medfuse.training.options import TrainingOptions
 from medfuse.training.restoration import restoration_terms
 from medfuse.transforms.restored import without_noise
@@ -51,18 +51,8 @@ class CheckRestorabled(MapTransform):  # type: ignore[misc]
         return dict(data)
 
 
-class RestoringInferer(Inferer):  # type: ignore[misc]
-    """Let a network of single-channel images restore volumes in their own units; see ``without_noise``.
-
-    Args:
-        plane: plane of the slices.
-        slices_per_batch: how many slices of up to 256 x 256 pixels go through the network at once.
-    """
-
-    def __init__(self, plane: str = "auto", slices_per_batch: int = 4) -> None:
-        check_choice("plane", plane, PLANES)
-        self.plane = plane
-        self.slices_per_batch = slices_per_batch
+class RestoringInferer(VolumesInferer):
+    """Let a network of single-channel images restore volumes in their own units; see ``without_noise``."""
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *_args: Any, **_kwargs: Any) -> Tensor:
         """Map volumes (B, 1, X, Y, Z), as a MetaTensor that knows affines and modalities, to the same shape.
@@ -70,9 +60,7 @@ class RestoringInferer(Inferer):  # type: ignore[misc]
         Raises:
             InputError: if the volumes do not say what they are.
         """
-        if not isinstance(inputs, MetaTensor) or inputs.ndim != 5:
-            msg = f"the network's input is {type(inputs).__name__} {tuple(inputs.shape)}; give a MetaTensor of volumes"
-            raise InputError(msg)
+        inputs = check_volumes(inputs)
         volumes = decollate_batch(inputs)
         restored = [
             without_noise(volume, network, inputs.device, self.plane, self.slices_per_batch) for volume in volumes

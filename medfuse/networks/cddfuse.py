@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from medfuse.errors import OptionError
 from medfuse.networks.invertible import MIXINGS, InvertibleNode
 from medfuse.networks.native import BlockWeights, run_block
-from medfuse.networks.recomputing import recompute_inside, recomputed
+from medfuse.networks.recomputing import ComputedBlock, recompute_inside
 from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend, block_weights
 from medfuse.networks.reversible import InvertibleSequence
 
@@ -98,26 +98,18 @@ class BaseAttention(nn.Module):
         return projected
 
 
-class BaseBlock(nn.Module):
+class BaseBlock(ComputedBlock):
     """x + attention(norm(x)), then x + feed-forward(norm(x)): low-frequency structure."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        self.recompute = False
         self.norm1 = ChannelNorm(channels)
         self.attn = BaseAttention(channels, heads)
         self.norm2 = ChannelNorm(channels)
         self.mlp = GDFN(channels, channels, groups=channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        if not torch.jit.is_scripting():
-            computed = run_block(self, x, self._weights)
-            if computed is not None:
-                return computed
-            if self.recompute and torch.is_grad_enabled():
-                return recomputed(self._compute, x)
-        return self._compute(x)
+    def _by_kernels(self, x: Tensor) -> Tensor | None:
+        return run_block(self, x, self._weights)
 
     def _compute(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
@@ -182,7 +174,7 @@ class CDDFuse(nn.Module):
         self.detail_fusion = _invertible_nodes(config, 1)
         self.decoder = Decoder(config)
         if config.memory == "recomputed":
-            recompute_inside(self, (RestormerBlock, BaseBlock, InvertibleNode))
+            recompute_inside(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Fuse two modalities.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medfuse.errors import OptionError
 from medfuse.networks.native import NodeWeights, run_node
-from medfuse.networks.recomputing import recomputed
+from medfuse.networks.recomputing import ComputedBlock
 
 MIXINGS = ("free", "orthogonal")
 ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU}
@@ -112,7 +112,7 @@ class Bottleneck(nn.Module):
         return transformed
 
 
-class InvertibleNode(nn.Module):
+class InvertibleNode(ComputedBlock):
     """One affine coupling: mix all channels, then move each half by a function of the other.
 
     ``z2 <- z2 + phi(z1)`` and ``z1 <- z1 * exp(rho(z2)) + eta(z2)``.
@@ -132,24 +132,16 @@ class InvertibleNode(nn.Module):
         self, channels: int, scale_clamp: float = 0.0, mixing: str = "free", activation: str = "relu6"
     ) -> None:
         super().__init__()
-        self.recompute = False
         self.scale_clamp = scale_clamp
         self.mix = make_mixing(channels, mixing)
         self.phi = Bottleneck(channels // 2, activation=activation)
         self.rho = Bottleneck(channels // 2, activation=activation)
         self.eta = Bottleneck(channels // 2, activation=activation)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape; H and W at least 2."""
-        if not torch.jit.is_scripting():
-            computed = run_node(self, x, self._weights)
-            if computed is not None:
-                return computed
-            if self.recompute and torch.is_grad_enabled():
-                return recomputed(self._transform, x)
-        return self._couple(x)[0]
+    def _by_kernels(self, x: Tensor) -> Tensor | None:
+        return run_node(self, x, self._weights)
 
-    def _transform(self, x: Tensor) -> Tensor:
+    def _compute(self, x: Tensor) -> Tensor:
         return self._couple(x)[0]
 
     @torch.jit.unused

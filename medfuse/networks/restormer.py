@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from medfuse.errors import OptionError
 from medfuse.networks.native import BlockWeights, run_block
-from medfuse.networks.recomputing import recomputed
+from medfuse.networks.recomputing import ComputedBlock
 
 _LAYER_NORM_EPS = 1e-5
 _SIDE_MULTIPLE = 8
@@ -147,7 +147,7 @@ class GDFN(nn.Module):
         return projected
 
 
-class RestormerBlock(nn.Module):
+class RestormerBlock(ComputedBlock):
     """x + MDTA(norm(x)), then x + GDFN(norm(x)).
 
     Args:
@@ -156,28 +156,17 @@ class RestormerBlock(nn.Module):
         expansion: hidden width of the feed-forward part, as a multiple of C (rounded down).
         bias: give the convolutions a bias.
         norm_bias: use the LayerNorm with mean and bias.
-
-    Attributes:
-        recompute: in training, compute what lies inside again on the way back instead of keeping it.
     """
 
     def __init__(self, channels: int, heads: int, expansion: float, bias: bool = False, norm_bias: bool = True) -> None:
         super().__init__()
-        self.recompute = False
         self.norm1 = ChannelNorm(channels, norm_bias)
         self.attn = MDTA(channels, heads, bias)
         self.norm2 = ChannelNorm(channels, norm_bias)
         self.ffn = GDFN(channels, int(channels * expansion), bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        if not torch.jit.is_scripting():
-            computed = run_block(self, x, self._weights)
-            if computed is not None:
-                return computed
-            if self.recompute and torch.is_grad_enabled():
-                return recomputed(self._compute, x)
-        return self._compute(x)
+    def _by_kernels(self, x: Tensor) -> Tensor | None:
+        return run_block(self, x, self._weights)
 
     def _compute(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))

@@ -21,8 +21,15 @@ from monai.data import MetaTensor
 
 from medfuse.io.volume_files import write_volume
 
-FUSE = "import sys; from medfuse.cli.main import main; sys.argv[0] = 'medfuse'; main()"
-PYTORCH_ALONE = "from medfuse.networks.native import library; library._forbidden = True; "
+FUSE = """
+import sys
+from contextlib import nullcontext
+from medfuse.cli.main import main
+from medfuse.networks.native import without_kernels
+sys.argv[0] = "medfuse"
+with {}():
+    main()
+"""
 
 
 def written_pair(folder: Path) -> list[Path]:
@@ -38,7 +45,7 @@ def written_pair(folder: Path) -> list[Path]:
 
 def profiled(paths: list[Path], method: str, output: Path, kernels: bool) -> dict[str, dict[str, float]]:
     """Run the main job, and return seconds and MiB by step."""
-    program = FUSE if kernels else PYTORCH_ALONE + FUSE
+    program = FUSE.format("nullcontext" if kernels else "without_kernels")
     options = ["--modality", "MR", "CT", "--method", method, "-o", str(output), "--accept-registration"]
     subprocess.run([sys.executable, "-c", program, "fuse", *map(str, paths), *options], check=True, capture_output=True)
     record = json.loads((output / "run.json").read_text())
