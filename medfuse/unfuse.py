@@ -9,17 +9,23 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medfuse.errors import InputError, MedfuseError
+from medfuse.errors import InputError, OptionError
+from medfuse.inferers.slices import slices_with_picture
 from medfuse.io.remainder_file import Remainder
 from medfuse.networks import Unfusing
+from medfuse.networks.wavelet import BANDS
+from medfuse.progress import Progress, Silent
 
 TOLERANCE = 1e-4
-_FIRST_STEP = 1.0  # of the tolerance
-_HALVINGS = 8
+_LEAST_TOLERANCE = 1e-6  # what float32 can keep
+_STEP = 64.0  # of the tolerance; finer ones make the remainder of the network larger and the correction smaller
+_FINE_STEP = 1.998  # of the tolerance: half of it and the rounding to float32 stay within
+_HASHED_LEVELS = 65535  # so that reading 8 or 16 bits in another way gives the same hash
 
 
 class PossibleSources(NamedTuple):
@@ -48,42 +54,73 @@ def fuse_reversibly(
             0 leaves it in float32.
 
     Returns:
-        The fused image, (N, 1, H, W) float32 in [0, 1], and the remainder, with which ``unfuse`` keeps the tolerance:
-        it is tried here.
+        The fused image, (N, 1, H, W) float32 in [0, 1], and the remainder, with which ``unfuse`` keeps the tolerance.
 
     Raises:
-        MedfuseError: if the tolerance cannot be kept.
+        OptionError: if the tolerance is finer than float32.
     """
     precise = _in_double(network, image)
-    height, width = image.shape[-2], image.shape[-1]
-    even = functional.pad(image.double(), [0, width % 2, 0, height % 2], mode="replicate")
-    drawn, rest = precise.separate(even)
-    shown = drawn[..., :height, :width].clamp(0.0, 1.0)
+    shown = torch.cat([precise(image[number][None].double()) for number in range(len(image))])
     shown = ((shown * levels).round() / levels if levels else shown).float()
-    step = _FIRST_STEP * tolerance
-    for _ in range(_HALVINGS):
-        remainder = Remainder(
-            _whole_steps(rest, step),
-            _whole_steps(drawn - _padded(shown, (height, width)), step),
-            step,
-            (height, width),
-            _hash(network),
-        )
-        if float((_joined(shown, remainder, precise) - image).abs().max()) <= tolerance:
-            return shown, remainder
-        step /= 2.0
-    msg = f"the sources come back no closer than the tolerance of {tolerance:g}; give a larger one, or other weights"
-    raise MedfuseError(msg)
+    return shown, keep_remainder(image, shown, network, tolerance)
 
 
 @torch.no_grad()
-def unfuse(fused: Tensor, remainder: Remainder, network: Unfusing) -> Tensor:
+def keep_remainder(
+    image: Tensor,
+    fused: Tensor,
+    network: Unfusing,
+    tolerance: float = TOLERANCE,
+    progress: Progress | None = None,
+) -> Remainder:
+    """Return what an image that is fused already lacks of its sources.
+
+    Args:
+        image: (N, 2, H, W) in [0, 1]; slices in which both sources are black cost nothing.
+        fused: (N, 1, H, W) float32 in [0, 1], as it is shown or stored: what is left differs from what the network
+            draws is kept too.
+        network: the network that fused; it computes in float64 here.
+        tolerance: the largest error of a source, in its range of 1.
+        progress: who is told how many slices are done.
+
+    Returns:
+        The remainder, with which ``unfuse`` keeps the tolerance.
+
+    Raises:
+        OptionError: if the tolerance is finer than float32.
+    """
+    if not tolerance >= _LEAST_TOLERANCE:
+        msg = f"the tolerance is {tolerance:g}; sources are kept in float32, give at least {_LEAST_TOLERANCE:g}"
+        raise OptionError(msg)
+    precise, progress = _in_double(network, image), progress or Silent()
+    size = (image.shape[-2], image.shape[-1])
+    step, fine_step = _STEP * tolerance, _FINE_STEP * tolerance
+    count, even = len(image), (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    rest = np.zeros((count, BANDS, even[0] // 2, even[1] // 2), np.int32)
+    beyond, correction = np.zeros((count, 1, *even), np.int32), np.zeros((count, 2, *size), np.int32)
+    black = image == 0.0
+    with_picture = slices_with_picture(image).nonzero()[:, 0].tolist()
+    for done, number in enumerate(with_picture):
+        progress.advance(done, len(with_picture))
+        one, shown = image[number][None].double(), _padded(fused[number][None], size)
+        drawn, lacking = precise.separate(_padded(one, size))
+        rest[number], beyond[number] = _whole_steps(lacking, step)[0], _whole_steps(drawn - shown, step)[0]
+        nearly = _nearly(shown, rest[number], beyond[number], step, precise)[..., : size[0], : size[1]]
+        left = torch.where(black[number], 0.0, one - nearly)
+        correction[number] = _whole_steps(left, fine_step)[0]
+    arrays = (rest, beyond, correction, black.cpu().numpy())
+    return Remainder(*arrays, step, fine_step, size, _hash(network), _hash_of_image(fused))
+
+
+@torch.no_grad()
+def unfuse(fused: Tensor, remainder: Remainder, network: Unfusing, progress: Progress | None = None) -> Tensor:
     """Return the two sources of a fused image.
 
     Args:
         fused: (N, 1, H, W), as ``fuse_reversibly`` gave it.
         remainder: the one that belongs to it.
         network: the network that fused.
+        progress: who is told how many slices are done.
 
     Returns:
         (N, 2, H, W) float32 in [0, 1].
@@ -91,14 +128,20 @@ def unfuse(fused: Tensor, remainder: Remainder, network: Unfusing) -> Tensor:
     Raises:
         InputError: if fused image, remainder and network do not belong together.
     """
-    if remainder.weights != _hash(network):
-        msg = "the remainder is of a network with other weights; build the one that fused"
-        raise InputError(msg)
-    if tuple(fused.shape) != (remainder.rest.shape[0], 1, *remainder.size):
-        sizes = f"the fused image is {tuple(fused.shape)}, the remainder of {remainder.size}"
-        msg = f"{sizes}; give those that belong together"
-        raise InputError(msg)
-    return _joined(fused, remainder, _in_double(network, fused)).clamp(0.0, 1.0).float()
+    _check_together(fused, remainder, network)
+    precise, progress = _in_double(network, fused), progress or Silent()
+    black = torch.from_numpy(remainder.black).to(fused.device)
+    sources = torch.zeros(black.shape, device=fused.device)
+    with_picture = (~black).flatten(1).any(dim=1).nonzero()[:, 0].tolist()
+    height, width = remainder.size
+    for done, number in enumerate(with_picture):
+        progress.advance(done, len(with_picture))
+        shown = _padded(fused[number][None], remainder.size)
+        steps = remainder.rest[number], remainder.beyond[number]
+        nearly = _nearly(shown, *steps, remainder.step, precise)[0, :, :height, :width]
+        correction = torch.from_numpy(remainder.correction[number]).to(nearly) * remainder.fine_step
+        sources[number] = torch.where(black[number], 0.0, nearly + correction).clamp(0.0, 1.0).float()
+    return sources
 
 
 @torch.no_grad()
@@ -127,18 +170,28 @@ def possible_sources(fused: Tensor, network: Unfusing, draws: int = 32, seed: in
     return PossibleSources(mean.to(fused.dtype), variance.sqrt().to(fused.dtype))
 
 
-def _joined(fused: Tensor, remainder: Remainder, network: Unfusing) -> Tensor:
-    """Return the sources, (N, 2, H, W) float64."""
-    rest, beyond = (
-        torch.from_numpy(values).to(fused.device, torch.float64) * remainder.step
-        for values in (remainder.rest, remainder.beyond)
-    )
-    height, width = remainder.size
-    return network.join(_padded(fused, remainder.size) + beyond, rest)[..., :height, :width]
+def _check_together(fused: Tensor, remainder: Remainder, network: Unfusing) -> None:
+    """Refuse a remainder of another image or another network."""
+    if remainder.weights != _hash(network):
+        msg = "the remainder is of a network with other weights; build the one that fused"
+        raise InputError(msg)
+    if tuple(fused.shape) != (remainder.rest.shape[0], 1, *remainder.size):
+        sizes = f"the fused image is {tuple(fused.shape)}, the remainder of {remainder.rest.shape[0]} {remainder.size}"
+        msg = f"{sizes}; give those that belong together"
+        raise InputError(msg)
+    if remainder.fused != _hash_of_image(fused):
+        msg = "the remainder is of another fused image, or this one was changed since; give those that belong together"
+        raise InputError(msg)
 
 
-def _padded(shown: Tensor, size: tuple[int, int]) -> Tensor:
-    return functional.pad(shown.double(), [0, size[1] % 2, 0, size[0] % 2], mode="replicate")
+def _nearly(shown: Tensor, rest: Any, beyond: Any, step: float, network: Unfusing) -> Tensor:
+    """Return the sources before they are corrected, (1, 2, H, W) float64 in [0, 1], with H and W even."""
+    lacking, added = (torch.from_numpy(steps)[None].to(shown) * step for steps in (rest, beyond))
+    return network.join(shown + added, lacking).clamp(0.0, 1.0)
+
+
+def _padded(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.pad(image.double(), [0, size[1] % 2, 0, size[0] % 2], mode="replicate")
 
 
 def _whole_steps(values: Tensor, step: float) -> Any:
@@ -158,3 +211,8 @@ def _hash(network: Unfusing) -> str:
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _hash_of_image(fused: Tensor) -> str:
+    levels = (fused.detach().double() * _HASHED_LEVELS).round().to(torch.int32)
+    return hashlib.sha256(levels.cpu().contiguous().numpy().astype("<i4").tobytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from medfuse.errors import InputError, MedfuseError, UnreadableFileError
+from medfuse.errors import InputError, OptionError, UnreadableFileError
 from medfuse.io.remainder_file import Remainder, read_remainder, write_remainder
 from medfuse.networks import Unfusing, UnfusingConfig
-from medfuse.unfuse import fuse_reversibly, possible_sources, unfuse
+from medfuse.unfuse import fuse_reversibly, keep_remainder, possible_sources, unfuse
 
 
 def pair(height: int = 12, width: int = 16) -> Tensor:
@@ -65,9 +66,28 @@ def test_what_is_shown_is_what_the_network_fuses(network: Unfusing) -> None:
         torch.testing.assert_close(fuse_reversibly(image, network)[0], network(image), atol=1e-5, rtol=0.0)
 
 
-def test_a_tolerance_that_cannot_be_kept_is_refused(network: Unfusing) -> None:
-    with pytest.raises(MedfuseError, match="no closer than the tolerance of 1e-17"):
-        fuse_reversibly(pair(), network, tolerance=1e-17)
+@pytest.mark.parametrize("tolerance", [1e-17, 0.0, float("nan")])
+def test_a_tolerance_that_cannot_be_kept_is_refused(network: Unfusing, tolerance: float) -> None:
+    with pytest.raises(OptionError, match="sources are kept in float32, give at least 1e-06"):
+        fuse_reversibly(pair(), network, tolerance)
+
+
+def test_the_tolerance_holds_for_any_image_that_is_shown(network: Unfusing) -> None:
+    """What lies between the network and the viewer may do what it likes: what it does is kept too."""
+    image = pair(9, 7)
+    shown = (0.5 * image.mean(dim=1, keepdim=True)).round(decimals=2)
+    back = unfuse(shown, keep_remainder(image, shown, network), network)
+    assert float((back - image).abs().max()) <= 1e-4
+
+
+def test_black_slices_cost_nothing_and_stay_black(network: Unfusing) -> None:
+    image = pair()
+    image[0], image[1, 1] = 0.0, 0.0
+    fused, remainder = fuse_reversibly(image, network)
+    assert not remainder.rest[0].any()
+    back = unfuse(fused, remainder, network)
+    assert float(back[0].abs().max()) == float(back[1, 1].abs().max()) == 0.0
+    assert float((back - image).abs().max()) <= 1e-4
 
 
 def test_what_does_not_belong_together_is_refused(network: Unfusing) -> None:
@@ -75,8 +95,10 @@ def test_what_does_not_belong_together_is_refused(network: Unfusing) -> None:
     other = Unfusing(network.config)
     with pytest.raises(InputError, match="of a network with other weights"):
         unfuse(fused, remainder, other)
-    with pytest.raises(InputError, match=r"the fused image is \(2, 1, 10, 16\), the remainder of \(12, 16\)"):
+    with pytest.raises(InputError, match=r"the fused image is \(2, 1, 10, 16\), the remainder of 2 \(12, 16\)"):
         unfuse(fused[:, :, 2:], remainder, network)
+    with pytest.raises(InputError, match="of another fused image, or this one was changed since"):
+        unfuse(fused.flip(-1), remainder, network)
 
 
 def test_a_damaged_remainder_is_refused(network: Unfusing, tmp_path: Path) -> None:
@@ -93,20 +115,27 @@ def test_a_damaged_remainder_is_refused(network: Unfusing, tmp_path: Path) -> No
     np.savez(path, rest=np.zeros(3))
     with pytest.raises(UnreadableFileError, match="not a remainder"):
         read_remainder(path)
-    write_remainder(Remainder(remainder.rest, remainder.beyond, 1e-4, (40, 16), ""), path, overwrite=True)
+    write_remainder(replace(remainder, size=(40, 16)), path, overwrite=True)
     with pytest.raises(UnreadableFileError, match="not a remainder"):
         read_remainder(path)
 
 
 def test_whole_numbers_of_any_sign_are_kept(tmp_path: Path) -> None:
     extremes = np.array([0, 1, -1, 255, -256, 2**31 - 1, -(2**31)], np.int32)
-    rest = np.resize(extremes, (1, 4, 2, 3)).astype(np.int32)
-    beyond = np.resize(extremes[::-1], (1, 1, 4, 6)).astype(np.int32)
-    write_remainder(Remainder(rest, beyond, 1e-4, (4, 5), "abc"), tmp_path / "it.npz")
+    rest, beyond, correction = (
+        np.resize(extremes[::order], shape).astype(np.int32)
+        for order, shape in ((1, (1, 4, 2, 3)), (-1, (1, 1, 4, 6)), (1, (1, 2, 4, 5)))
+    )
+    black = np.resize([True, False, False], (1, 2, 4, 5))
+    written = Remainder(rest, beyond, correction, black, 1e-3, 1e-4, (4, 5), "abc", "def")
+    write_remainder(written, tmp_path / "it.npz")
+    write_remainder(written, tmp_path / "again.npz")
     found = read_remainder(tmp_path / "it.npz")
-    assert np.array_equal(found.rest, rest)
-    assert np.array_equal(found.beyond, beyond)
-    assert (found.step, found.size, found.weights) == (1e-4, (4, 5), "abc")
+    for name in ("rest", "beyond", "correction", "black"):
+        assert np.array_equal(getattr(found, name), getattr(written, name)), name
+        assert getattr(found, name).dtype == getattr(written, name).dtype
+    assert replace(found, rest=rest, beyond=beyond, correction=correction, black=black) == written
+    assert (tmp_path / "it.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
 def test_without_the_remainder_the_possible_sources_spread(network: Unfusing) -> None:
