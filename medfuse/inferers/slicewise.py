@@ -12,6 +12,7 @@ from torch import Tensor
 
 from medfuse.inferers.device import memory_hint
 from medfuse.inferers.slices import join_slices, slices_with_picture, split_into_slices
+from medfuse.inferers.tiled import bounded
 from medfuse.progress import Progress, Silent
 
 _REFERENCE_PIXELS = 256 * 256
@@ -26,7 +27,8 @@ def fuse_slices(
 ) -> Tensor:
     """Run a fusion network over slices, batch by batch.
 
-    Slices in which both sources are black stay black: there is nothing to fuse, and a network may draw something.
+    Slices in which both sources are black stay black: there is nothing to fuse, and a network may draw something. On a
+    CPU, very large slices go through in strips; see ``bounded``.
 
     Args:
         slices: (N, 2, H, W) in [0, 1].
@@ -41,7 +43,7 @@ def fuse_slices(
     Raises:
         DeviceError: if the device runs out of memory.
     """
-    progress = progress or Silent()
+    progress, network = progress or Silent(), bounded(network)
     fused = torch.zeros(slices.shape[0], 1, *slices.shape[2:])
     together = batch_size(slices, slices_per_batch)
     batches = torch.split(slices_with_picture(slices).nonzero()[:, 0], together)
@@ -94,10 +96,7 @@ class SlicewiseInferer(Inferer):  # type: ignore[misc]
 
         What follows the network is handed on to it.
         """
-
-        def called(slices: Tensor) -> Tensor:
-            return network(slices, *args, **kwargs)
-
+        called = bounded(network, *args, **kwargs)
         volumes = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         device, dim, together = inputs.device, self.spatial_dim, self.slices_per_batch
         fused = torch.stack([fuse_volume(volume, called, device, dim, together) for volume in volumes]).to(device)

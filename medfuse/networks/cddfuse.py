@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from medfuse.errors import OptionError
 from medfuse.networks.invertible import MIXINGS, InvertibleNode
-from medfuse.networks.native import BlockWeights, run_block
-from medfuse.networks.recomputing import ComputedBlock, recompute_inside
+from medfuse.networks.native import BlockWeights
+from medfuse.networks.recomputing import recompute_inside
 from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend, block_weights
 from medfuse.networks.reversible import InvertibleSequence
+from medfuse.networks.two_pass import BlockParts, TwoPassBlock
 
 SKIPS = ("none", "sum", "first")
 MEMORIES = ("recorded", "reversible", "recomputed")
@@ -92,13 +93,17 @@ class BaseAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        # Two bias-free linear maps in a row are one: a dense 3x3 from C to 3C costs a third of 3C to 3C.
-        kernel = torch.einsum("omhw,mi->oihw", self.qkv2.weight, self.qkv1.weight[:, :, 0, 0])
-        projected: Tensor = self.proj(attend(torch.conv2d(x, kernel, padding=1), self.scale))
+        projected: Tensor = self.proj(attend(self.project(x, 0, self.qkv2.weight.shape[0]), self.scale))
         return projected
 
+    def project(self, x: Tensor, first: int, end: int) -> Tensor:
+        """Map (B, C, H, W) to some of the 3C channels of queries, keys and values, (B, end - first, H, W)."""
+        # Two bias-free linear maps in a row are one: a dense 3x3 from C to 3C costs a third of 3C to 3C.
+        kernel = torch.einsum("omhw,mi->oihw", self.qkv2.weight[first:end], self.qkv1.weight[:, :, 0, 0])
+        return torch.conv2d(x, kernel, padding=1)
 
-class BaseBlock(ComputedBlock):
+
+class BaseBlock(TwoPassBlock):
     """x + attention(norm(x)), then x + feed-forward(norm(x)): low-frequency structure."""
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -107,9 +112,6 @@ class BaseBlock(ComputedBlock):
         self.attn = BaseAttention(channels, heads)
         self.norm2 = ChannelNorm(channels)
         self.mlp = GDFN(channels, channels, groups=channels)
-
-    def _by_kernels(self, x: Tensor) -> Tensor | None:
-        return run_block(self, x, self._weights)
 
     def _compute(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
@@ -120,6 +122,11 @@ class BaseBlock(ComputedBlock):
     def _weights(self) -> BlockWeights | None:
         attn = self.attn
         return block_weights(self.norm1, attn.qkv1, attn.qkv2, attn.scale, attn.proj, self.norm2, self.mlp)
+
+    @torch.jit.unused
+    def parts(self) -> BlockParts:
+        """Return what the block is made of."""
+        return BlockParts(self.norm1, self.attn.project, self.attn.scale, self.attn.proj, self.norm2, self.mlp)
 
 
 class SharedEncoder(nn.Module):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from medfuse.errors import OptionError
-from medfuse.networks.native import BlockWeights, run_block
-from medfuse.networks.recomputing import ComputedBlock
+from medfuse.networks.native import BlockWeights
+from medfuse.networks.two_pass import BlockParts, TwoPassBlock
 
 _LAYER_NORM_EPS = 1e-5
 _SIDE_MULTIPLE = 8
@@ -122,6 +122,14 @@ class MDTA(nn.Module):
         projected: Tensor = self.project_out(attend(self.qkv_dwconv(self.qkv(x)), self.temperature))
         return projected
 
+    @torch.jit.unused
+    def project(self, x: Tensor, first: int, end: int) -> Tensor:
+        """Map (B, C, H, W) to some of the 3C channels of queries, keys and values, (B, end - first, H, W)."""
+        spread, inner, outer = self.qkv_dwconv, self.qkv.bias, self.qkv_dwconv.bias
+        made = torch.conv2d(x, self.qkv.weight[first:end], None if inner is None else inner[first:end])
+        bias = None if outer is None else outer[first:end]
+        return torch.conv2d(made, spread.weight[first:end], bias, padding=1, groups=end - first)
+
 
 class GDFN(nn.Module):
     """Gated-Dconv feed-forward network (section 3.2 of the paper).
@@ -147,7 +155,7 @@ class GDFN(nn.Module):
         return projected
 
 
-class RestormerBlock(ComputedBlock):
+class RestormerBlock(TwoPassBlock):
     """x + MDTA(norm(x)), then x + GDFN(norm(x)).
 
     Args:
@@ -165,9 +173,6 @@ class RestormerBlock(ComputedBlock):
         self.norm2 = ChannelNorm(channels, norm_bias)
         self.ffn = GDFN(channels, int(channels * expansion), bias=bias)
 
-    def _by_kernels(self, x: Tensor) -> Tensor | None:
-        return run_block(self, x, self._weights)
-
     def _compute(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         refined: Tensor = x + self.ffn(self.norm2(x))
@@ -177,6 +182,12 @@ class RestormerBlock(ComputedBlock):
     def _weights(self) -> BlockWeights | None:
         attn, ffn = self.attn, self.ffn
         return block_weights(self.norm1, attn.qkv, attn.qkv_dwconv, attn.temperature, attn.project_out, self.norm2, ffn)
+
+    @torch.jit.unused
+    def parts(self) -> BlockParts:
+        """Return what the block is made of."""
+        attn = self.attn
+        return BlockParts(self.norm1, attn.project, attn.temperature, attn.project_out, self.norm2, self.ffn)
 
 
 def block_weights(

@@ -5,8 +5,17 @@ can be: for inference, on a CPU, with plain tensors. Everywhere else, and where 
 installed, PyTorch does the work.
 """
 
-from medfuse.networks.native.blocks import BlockWeights, run_block
+from medfuse.networks.native.blocks import BlockWeights, add_products, refine_rows, run_block
 from medfuse.networks.native.library import instruction_set, without_kernels
 from medfuse.networks.native.nodes import NodeWeights, run_node
 
-__all__ = ["BlockWeights", "NodeWeights", "instruction_set", "run_block", "run_node", "without_kernels"]
+__all__ = [
+    "BlockWeights",
+    "NodeWeights",
+    "add_products",
+    "instruction_set",
+    "refine_rows",
+    "run_block",
+    "run_node",
+    "without_kernels",
+]

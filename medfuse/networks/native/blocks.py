@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from medfuse.networks.channel_products import attention_matrices, no_products
 from medfuse.networks.native.library import address, check, lanes, usable_kernels
 from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once, padded_rows
 
-_LEAST_NORM = 1e-12
 _KEYS_AT_ONCE = 8
 _TO_PARTS = (  # of a row of three weights for Winograd's F(4, 3), as `to_parts` in kernels.cpp is of pixels
     (1 / 4, 0.0, 0.0),
@@ -62,9 +62,15 @@ class _FeedForward(NamedTuple):
     project_out: Tensor
 
 
-class _Packed(NamedTuple):
+class _Projection(NamedTuple):
     project: Tensor
     spread: Tensor | None
+
+
+class _Packed(NamedTuple):
+    all: _Projection
+    queries_keys: _Projection
+    values: _Projection
     feed_forward: _FeedForward
 
 
@@ -79,14 +85,76 @@ def run_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | 
     Returns:
         (B, C, H, W), channels last; None where PyTorch has to do it.
     """
+    found = _usable(owner, x, weights)
+    if found is None:
+        return None
+    kernels, w, packed = found
+    x = x.contiguous(memory_format=torch.channels_last)
+    whole, values = (0, x.shape[2]), torch.empty_like(x)
+    sums = no_products(x.shape[0], x.shape[1], w.temperature.shape[0])
+    _attend(kernels, x, whole, w, packed.all, values, sums)
+    return _refine(kernels, x, whole, values, attention_matrices(sums, w.temperature, w.attention_out), w, packed)
+
+
+def add_products(
+    owner: nn.Module, x: Tensor, rows: tuple[int, int], weights: Callable[[], BlockWeights | None], sums: Tensor
+) -> bool:
+    """Add what the attention of a block needs to know of some rows.
+
+    Args:
+        owner: as for ``run_block``.
+        x: (B, C, H, W), with a row above and below those wanted, where the image has one.
+        rows: the first, and the one after the last.
+        weights: as for ``run_block``.
+        sums: of ``channel_products``, added to in place.
+
+    Returns:
+        False where PyTorch has to do it.
+    """
+    found = _usable(owner, x, weights)
+    if found is None:
+        return False
+    kernels, w, packed = found
+    x = x.contiguous(memory_format=torch.channels_last)
+    _attend(kernels, x, rows, w, packed.queries_keys, None, sums)
+    return True
+
+
+def refine_rows(
+    owner: nn.Module, x: Tensor, rows: tuple[int, int], weights: Callable[[], BlockWeights | None], matrices: Tensor
+) -> Tensor | None:
+    """Compute a block, whose attention is known, for some rows.
+
+    Args:
+        owner: as for ``run_block``.
+        x: (B, C, H, W), with two rows above and below those wanted, where the image has them.
+        rows: the first, and the one after the last.
+        weights: as for ``run_block``.
+        matrices: (B, C, C) of ``attention_matrices``.
+
+    Returns:
+        (B, C, rows, W), channels last; None where PyTorch has to do it.
+    """
+    found = _usable(owner, x, weights)
+    if found is None:
+        return None
+    kernels, w, packed = found
+    x = x.contiguous(memory_format=torch.channels_last)
+    first, end = rows
+    values = torch.empty_like(x)
+    _attend(kernels, x, (max(first - 1, 0), min(end + 1, x.shape[2])), w, packed.values, values, None)
+    return _refine(kernels, x, rows, values, matrices, w, packed)[:, :, first:end]
+
+
+def _usable(
+    owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]
+) -> tuple[ctypes.CDLL, BlockWeights, _Packed] | None:
+    """Return the kernels and the weights as they read them; None where PyTorch has to do the work."""
     kernels = usable_kernels(x)
     w = None if kernels is None else weights()
     if kernels is None or w is None or not _fits(w, lanes(kernels)):
         return None
-    packed = packed_once(owner, lambda: _pack(w, lanes(kernels)))
-    x = x.contiguous(memory_format=torch.channels_last)
-    values, attention = _attend(kernels, x, w, packed)
-    return _refine(kernels, x, values, attention, w, packed.feed_forward)
+    return kernels, w, packed_once(owner, lambda: _pack(w, lanes(kernels)))
 
 
 def _fits(w: BlockWeights, width: int) -> bool:
@@ -103,49 +171,60 @@ def _fits(w: BlockWeights, width: int) -> bool:
     )
 
 
-def _attend(kernels: ctypes.CDLL, x: Tensor, w: BlockWeights, packed: _Packed) -> tuple[Tensor, Tensor]:
-    """Return the values, and for each image the matrix that mixes them and projects the mixture."""
+def _attend(
+    kernels: ctypes.CDLL,
+    x: Tensor,
+    rows: tuple[int, int],
+    w: BlockWeights,
+    projection: _Projection,
+    values: Tensor | None,
+    sums: Tensor | None,
+) -> None:
+    """Write the values of some rows, and add their products, where there is a place for each."""
     batch, channels, height, width = x.shape
-    heads = w.temperature.shape[0]
-    size = channels // heads
-    values = torch.empty_like(x)
-    sums = torch.empty(batch, channels * size + 2 * channels, dtype=torch.float64)
+    sizes = (batch, height, width, *rows, channels, channels // w.temperature.shape[0])
     norm = (address(w.scale1), address(w.shift1))
-    places = (address(packed.project), address(packed.spread), address(values), address(sums))
-    threads = torch.get_num_threads()
-    check(kernels.medfuse_attend(address(x), batch, height, width, channels, size, *norm, *places, threads))
-
-    products = sums[:, : channels * size].view(batch, heads, size, size)
-    norms = sums[:, channels * size :].sqrt().clamp_min(_LEAST_NORM).view(batch, 2, heads, size)
-    cosines = products / (norms[:, 0, :, :, None] * norms[:, 1, :, None, :])
-    attention = (cosines * w.temperature).softmax(dim=-1)  # (B, heads, C/heads, C/heads)
-    out = w.attention_out.double().view(channels, heads, size)
-    matrices = torch.einsum("ohi,bhij->bohj", out, attention).reshape(batch, channels, channels)
-    return values, torch.stack([packed_matrix(matrix, lanes(kernels)) for matrix in matrices])
+    places = (address(projection.project), address(projection.spread), address(values), address(sums))
+    check(kernels.medfuse_attend(address(x), *sizes, *norm, *places, torch.get_num_threads()))
 
 
 def _refine(
-    kernels: ctypes.CDLL, x: Tensor, values: Tensor, attention: Tensor, w: BlockWeights, inner: _FeedForward
+    kernels: ctypes.CDLL,
+    x: Tensor,
+    rows: tuple[int, int],
+    values: Tensor,
+    matrices: Tensor,
+    w: BlockWeights,
+    packed: _Packed,
 ) -> Tensor:
     batch, channels, height, width = x.shape
-    refined = torch.empty_like(x)
+    refined, inner = torch.empty_like(x), packed.feed_forward
+    attention = torch.stack([packed_matrix(matrix, lanes(kernels)) for matrix in matrices])
     maps = (address(x), address(values), address(attention))
-    sizes = (batch, height, width, channels, inner.hidden, inner.partner)
-    matrices = (address(inner.project_in), address(inner.spread), address(inner.project_out))
+    sizes = (batch, height, width, *rows, channels, inner.hidden, inner.partner)
+    weights = (address(inner.project_in), address(inner.spread), address(inner.project_out))
     norm = (address(w.scale2), address(w.shift2))
-    check(kernels.medfuse_refine(*maps, *sizes, *norm, *matrices, address(refined), torch.get_num_threads()))
+    check(kernels.medfuse_refine(*maps, *sizes, *norm, *weights, address(refined), torch.get_num_threads()))
     return refined
 
 
 def _pack(w: BlockWeights, width: int) -> _Packed:
     feed_forward = _pack_groups_of_two(w, width) if w.spread.shape[1] == 2 else _pack_depthwise(w, width)
-    qkv = w.qkv[:, :, 0, 0]
-    if w.qkv_spread.shape[1] == 1:
-        return _Packed(packed_matrix(qkv, width), packed_depthwise(w.qkv_spread), feed_forward)
-    # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
-    kernel = torch.einsum("omyx,mi->yxoi", w.qkv_spread.double(), qkv.double())
-    parts = torch.einsum("px,yxoi->pyoi", torch.tensor(_TO_PARTS, dtype=torch.float64), kernel).flatten(0, 1)
-    return _Packed(torch.cat([packed_matrix(part, width) for part in parts]), None, feed_forward)
+    qkv, spread, end = w.qkv[:, :, 0, 0], w.qkv_spread, 2 * w.scale1.shape[0]
+    if spread.shape[1] == 1:
+
+        def projection(part: slice) -> _Projection:
+            return _Projection(packed_matrix(qkv[part], width), packed_depthwise(spread[part]))
+
+    else:
+        # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
+        kernel = torch.einsum("omyx,mi->yxoi", spread.double(), qkv.double())
+        rows = torch.einsum("px,yxoi->pyoi", torch.tensor(_TO_PARTS, dtype=torch.float64), kernel).flatten(0, 1)
+
+        def projection(part: slice) -> _Projection:
+            return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
+
+    return _Packed(projection(slice(None)), projection(slice(end)), projection(slice(end, None)), feed_forward)
 
 
 def _pack_depthwise(w: BlockWeights, width: int) -> _FeedForward:

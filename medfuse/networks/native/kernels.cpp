@@ -113,15 +113,16 @@ struct Tile {
   size_t pixel(int y, int x) const { return (size_t(image) * height + y) * width + x; }
 };
 
+// The tiles of the rows from `top` to `bottom` of some images, which have more above and below.
 struct Tiling {
-  int images, height, width;
-  int down() const { return (height + TILE_ROWS - 1) / TILE_ROWS; }
+  int images, height, width, top, bottom;
+  int down() const { return (bottom - top + TILE_ROWS - 1) / TILE_ROWS; }
   int across() const { return (width + TILE_COLUMNS - 1) / TILE_COLUMNS; }
   int in_image() const { return down() * across(); }
   int count() const { return images * in_image(); }
   Tile operator[](int number) const {
-    const int inside = number % in_image(), y0 = inside / across() * TILE_ROWS, x0 = inside % across() * TILE_COLUMNS;
-    return {number, number / in_image(), height, width, y0, std::min(y0 + TILE_ROWS, height), x0, std::min(x0 + TILE_COLUMNS, width)};
+    const int inside = number % in_image(), y0 = top + inside / across() * TILE_ROWS, x0 = inside % across() * TILE_COLUMNS;
+    return {number, number / in_image(), height, width, y0, std::min(y0 + TILE_ROWS, bottom), x0, std::min(x0 + TILE_COLUMNS, width)};
   }
 };
 
@@ -270,15 +271,16 @@ void from_parts(const float* products, int steps, int channels, float* row) {
     }
 }
 
-// Add, for one row, the products of queries with the keys of their head (C x size), and the squares of both (C each).
-void add_products(const float* qkv, int pixels, int channels, int size, double* sums) {
+// Add, for one row of pixels `step` floats apart, the products of queries with the keys of their head (C x size), and the
+// squares of both (C each).
+void add_products(const float* qk, int step, int pixels, int channels, int size, double* sums) {
   constexpr int EIGHT = 8;
   typedef float Keys __attribute__((vector_size(EIGHT * 4), aligned(4), may_alias));
   for (int i = 0; i < channels; i += EIGHT)
     for (int j = 0; j < size; j += EIGHT) {
       Keys acc[EIGHT] = {};
-      const float *q = qkv + i, *k = qkv + channels + i / size * size + j;
-      for (int p = 0; p < pixels; ++p, q += 3 * channels, k += 3 * channels) {
+      const float *q = qk + i, *k = qk + channels + i / size * size + j;
+      for (int p = 0; p < pixels; ++p, q += step, k += step) {
         const Keys keys = *reinterpret_cast<const Keys*>(k);
         for (int r = 0; r < EIGHT; ++r) acc[r] += q[r] * keys;
       }
@@ -289,7 +291,7 @@ void add_products(const float* qkv, int pixels, int channels, int size, double* 
   for (int c = 0; c < 2 * channels; c += LANES) {
     Vec total{};
     for (int p = 0; p < pixels; ++p) {
-      const Vec value = load(qkv + p * 3 * channels + c);
+      const Vec value = load(qk + p * step + c);
       total += value * value;
     }
     for (int i = 0; i < LANES; ++i) squares[c + i] += total[i];
@@ -298,11 +300,11 @@ void add_products(const float* qkv, int pixels, int channels, int size, double* 
 
 struct Attend {
   const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3, in parts
-  int channels, size;
-  float* values;
+  int channels, size, outputs;  // channels of queries and keys, of values, or of all three
+  float* values;                // none for queries and keys alone
 
   void operator()(const Tile& tile, double* sums) const {
-    const int columns = tile.columns(), steps = (columns + STEP - 1) / STEP, outputs = 3 * channels;
+    const int columns = tile.columns(), steps = (columns + STEP - 1) / STEP;
     const bool dense = depthwise_weights == nullptr;
     Rows ring(dense ? PARTS * steps : columns + 2, dense ? channels : outputs);
     Buffer row(size_t(STEP * steps + 2) * channels), qkv(size_t(STEP * steps) * outputs), products(dense ? size_t(PARTS * steps) * outputs : 0);
@@ -322,9 +324,11 @@ struct Attend {
         convolve(rows, steps, products.data(), qkv.data());
       else
         depthwise(rows, columns, outputs, depthwise_weights, 0, qkv.data());
-      add_products(qkv.data(), columns, channels, size, sums);
+      if (sums) add_products(qkv.data(), outputs, columns, channels, size, sums);
+      if (values == nullptr) continue;
+      float* to = values + tile.pixel(y - 1, tile.x0) * channels;
       for (int p = 0; p < columns; ++p)
-        std::memcpy(values + (tile.pixel(y - 1, tile.x0) + p) * channels, qkv.data() + (p * 3 + 2) * channels, channels * sizeof(float));
+        std::memcpy(to + p * channels, qkv.data() + (p + 1) * outputs - channels, channels * sizeof(float));
     }
   }
 
@@ -334,7 +338,6 @@ struct Attend {
 
   // The dense 3x3 of three rows in parts.
   void convolve(float* const rows[3], int steps, float* products, float* qkv) const {
-    const int outputs = 3 * channels;
     for (int part = 0; part < PARTS; ++part)
       for (int tap = 0; tap < 3; ++tap)
         multiply(rows[tap] + size_t(part) * steps * channels, channels, steps, project + size_t(part * 3 + tap) * channels * outputs, channels,
@@ -449,15 +452,17 @@ extern "C" {
 
 int medfuse_lanes() { return LANES; }
 
-// sums: (images, C * size + 2 C) doubles, see add_products. Returns 0, or 1 if memory ran out.
-int medfuse_attend(const float* x, int images, int height, int width, int channels, int size, const float* scale, const float* shift,
-                   const float* project, const float* depthwise_weights, float* values, double* sums, int threads) try {
-  const Tiling tiling{images, height, width};
-  const size_t kinds = size_t(channels) * size + 2 * channels;
+// Of the rows from top to bottom: write values, unless there is no place for them; add to sums, (images, C * size + 2 C)
+// doubles, see add_products, unless there are none. Returns 0, or 1 if memory ran out.
+int medfuse_attend(const float* x, int images, int height, int width, int top, int bottom, int channels, int size, const float* scale,
+                   const float* shift, const float* project, const float* depthwise_weights, float* values, double* sums,
+                   int threads) try {
+  const Tiling tiling{images, height, width, top, bottom};
+  const size_t kinds = sums ? size_t(channels) * size + 2 * channels : 0;
   std::vector<double> parts(kinds * tiling.count());
-  const Attend attend{x, scale, shift, project, depthwise_weights, channels, size, values};
-  const bool good = in_parallel(tiling.count(), threads, [&](int i) { attend(tiling[i], parts.data() + kinds * i); });
-  std::fill(sums, sums + kinds * images, 0.0);
+  const int outputs = (sums ? 2 * channels : 0) + (values ? channels : 0);
+  const Attend attend{x, scale, shift, project, depthwise_weights, channels, size, outputs, values};
+  const bool good = in_parallel(tiling.count(), threads, [&](int i) { attend(tiling[i], sums ? parts.data() + kinds * i : nullptr); });
   for (int i = 0; i < tiling.count(); ++i)
     for (size_t k = 0; k < kinds; ++k) sums[kinds * tiling[i].image + k] += parts[kinds * i + k];
   return good ? 0 : 1;
@@ -465,10 +470,11 @@ int medfuse_attend(const float* x, int images, int height, int width, int channe
   return 1;
 }
 
-int medfuse_refine(const float* x, const float* values, const float* attention, int images, int height, int width, int channels,
-                   int hidden, int partner, const float* scale, const float* shift, const float* project_in,
+// Of the rows from top to bottom: write out.
+int medfuse_refine(const float* x, const float* values, const float* attention, int images, int height, int width, int top, int bottom,
+                   int channels, int hidden, int partner, const float* scale, const float* shift, const float* project_in,
                    const float* depthwise_weights, const float* project_out, float* out, int threads) {
-  const Tiling tiling{images, height, width};
+  const Tiling tiling{images, height, width, top, bottom};
   const Refine refine{x, values, attention, scale, shift, project_in, depthwise_weights, project_out, channels, hidden, partner, out};
   return in_parallel(tiling.count(), threads, [&](int i) { refine(tiling[i]); }) ? 0 : 1;
 }
@@ -476,7 +482,7 @@ int medfuse_refine(const float* x, const float* values, const float* attention, 
 int medfuse_couple(const float* x, int images, int height, int width, int channels, float clamp, const float* mixing, const float* bias,
                    const float* phi_in, const float* phi_depthwise, const float* phi_out, const float* both_in,
                    const float* both_depthwise, const float* rho_out, const float* eta_out, float* out, int threads) {
-  const Tiling tiling{images, height, width};
+  const Tiling tiling{images, height, width, 0, height};
   const Couple couple{x, mixing, bias, phi_in, phi_depthwise, phi_out, both_in, both_depthwise, rho_out, eta_out, channels, clamp, out};
   return in_parallel(tiling.count(), threads, [&](int i) { couple(tiling[i]); }) ? 0 : 1;
 }
