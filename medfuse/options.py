@@ -11,6 +11,7 @@ MODALITIES = ("MR", "CT", "PT", "NM")
 PLANES = ("auto", "axial", "coronal", "sagittal")
 METHODS = ("cddfuse", "cddfuse-fast", "unfusing", "max", "average", "laplacian")
 AUTO_METHOD = "auto"
+UNFUSING_METHOD = "unfusing"  # the one that can be undone
 NOT_RESTORED = "none"
 RESTORE = (NOT_RESTORED, "fixed", "moving", "both")
 NOT_JUDGED = "none"
@@ -90,6 +91,8 @@ class FusionOptions:
             ``"laplacian"``, or ``"auto"`` for the network that suits the device.
         weights: ``"default"`` for those shipped, or the path of a weights file.
         device: ``"auto"``, or a name that torch knows, such as ``"cpu"`` or ``"cuda:0"``.
+        keep_remainder: write beside the fused volume what it lacks of both sources, so that ``unfuse_folder`` gives
+            them back; with ``method="unfusing"`` only.
         slices_per_batch: how many slices of up to 256 x 256 pixels go through the network at once; fewer larger ones.
         palette: name of the DICOM color palette for PET and SPECT.
         fixed_series: which DICOM series is fixed: its UID, its number in ``medfuse series``, or its modality.
@@ -111,6 +114,7 @@ class FusionOptions:
     method: str = AUTO_METHOD
     weights: str = "default"
     device: str = "auto"
+    keep_remainder: bool = False
     slices_per_batch: int = 4
     palette: str = "hot_iron"
     fixed_series: str | None = None
@@ -134,3 +138,31 @@ class FusionOptions:
     def restored_roles(self) -> tuple[str, ...]:
         """Which of ``"fixed"`` and ``"moving"`` are restored."""
         return tuple(role for role in ("fixed", "moving") if self.restore in (role, "both"))
+
+
+@dataclass(frozen=True)
+class UnfusingOptions:
+    """What the undoing of a fusion depends on beside the folder that ``medfuse fuse`` wrote.
+
+    Attributes:
+        overwrite: replace the output if it exists.
+        weights: those that fused: ``"default"``, or the path of a weights file.
+        device: ``"auto"``, or a name that torch knows.
+        normalized: leave the sources in [0, 1], as the network saw them, and not in their own units.
+        without_remainder: draw pairs of sources that the fused volume alone allows.
+        draws: how many.
+        seed: of what is drawn.
+    """
+
+    overwrite: bool = False
+    weights: str = "default"
+    device: str = "auto"
+    normalized: bool = False
+    without_remainder: bool = False
+    draws: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.draws < 2:
+            msg = f"draws is {self.draws}; give a whole number of at least 2, for a spread needs two"
+            raise OptionError(msg)

@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from medfuse.errors import OptionError
 from medfuse.inferers.device import resolve_device
 from medfuse.inferers.method import fusion_method, resolve_method
 from medfuse.io.color_palette import PALETTES
 from medfuse.io.output_folder import whole_folder
 from medfuse.memory import begin_peak, peak_since_mib
-from medfuse.options import FusionOptions, check_choice
+from medfuse.options import UNFUSING_METHOD, FusionOptions, check_choice
 from medfuse.progress import Progress, Silent, showing
 from medfuse.transforms.restored import Restorers
 
@@ -78,7 +79,7 @@ def started_run(options: FusionOptions, progress: Progress | None = None, inputs
         inputs: the volumes that are read; the output must not replace them, nor a file that the registration names.
 
     Raises:
-        OptionError: if there is no such palette.
+        OptionError: if there is no such palette, or the method leaves no remainder to keep.
         DeviceError: if the device is not there.
         WeightsError: if the weights do not fit.
         OutputError: if the output exists or cannot be written.
@@ -86,6 +87,9 @@ def started_run(options: FusionOptions, progress: Progress | None = None, inputs
     check_choice("palette", options.palette, PALETTES)
     device = resolve_device(options.device)
     options = replace(options, method=resolve_method(options.method, options.weights, device))
+    if options.keep_remainder and options.method != UNFUSING_METHOD:
+        msg = f"method {options.method} has no remainder to keep; choose method {UNFUSING_METHOD}"
+        raise OptionError(msg)
     network = fusion_method(options.method, options.weights, device)
     restorers = Restorers(device) if options.restored_roles else None
     with ExitStack() as stack:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from monai.data import MetaTensor
 from torch import Tensor
@@ -23,8 +23,10 @@ from medfuse.io.dicom_input import is_dicom
 from medfuse.io.dicom_write import DicomSources, DicomVolumes, DicomWriteOptions, write_dicom_outputs
 from medfuse.io.displacement_files import write_displacement
 from medfuse.io.nifti import DESCRIPTION_KEY
+from medfuse.io.remainder_file import REMAINDER_NAME, write_remainder
 from medfuse.io.transform_files import write_transform
 from medfuse.io.volume_files import write_color_volume, write_volume
+from medfuse.networks import Unfusing
 from medfuse.options import FusionOptions
 from medfuse.progress import Progress
 from medfuse.registration.findings import PASS
@@ -43,6 +45,7 @@ from medfuse.transforms.restored import RestorationChange, restore_volume
 from medfuse.transforms.stack import stack_modalities
 from medfuse.transforms.volumes import DICOM_KEY, NORMALIZED, on_grid_of
 from medfuse.transforms.windows import IntensityWindow, check_window
+from medfuse.unfuse import keep_remainder
 
 Source: TypeAlias = str | Path | MetaTensor
 
@@ -172,13 +175,15 @@ def write_outputs(result: FusionResult, run: Run) -> None:
     """Step 7 of 8, write: volumes and transform, on the fixed grid."""
     if run.folder is None:
         return
-    with run.step("write"):
+    with run.step("write") as progress:
         _write_dicom(result, run)
         write_volume(result.fused, run.folder / "fused.nii.gz")
         write_volume(result.moving_registered, run.folder / "moving_registered.nii.gz")
         _write_transforms(result.registration, run.folder)
         if result.color is not None:
             write_color_volume(result.color, run.folder / "fused_color.nii.gz")
+        if run.options.keep_remainder:
+            _write_remainder(result, run.folder, run, progress)
 
 
 def report(pair: Pair, result: FusionResult, run: Run) -> None:
@@ -260,6 +265,16 @@ def _write_dicom(result: FusionResult, run: Run) -> None:
     )
     for note in written.notes:
         run.note(note)
+
+
+def _write_remainder(result: FusionResult, folder: Path, run: Run, progress: Progress) -> None:
+    """Write what the fused volume lacks of both sources, slice by slice."""
+    pair = stack_modalities(result.fixed_normalized, result.moving_normalized)
+    image, fused = (
+        split_into_slices(volume.as_tensor(), result.spatial_dim).to(run.device) for volume in (pair, result.fused)
+    )
+    network = cast(Unfusing, run.network)  # only this one is run with the option
+    write_remainder(keep_remainder(image, fused, network, progress=progress), folder / REMAINDER_NAME)
 
 
 def _write_transforms(registration: Registration, folder: Path) -> None:

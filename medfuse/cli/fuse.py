@@ -41,6 +41,7 @@ def fuse(
     plane: opt.Plane = _AUTO,
     palette: opt.Palette = "hot_iron",
     device: opt.Device = _AUTO,
+    keep_remainder: opt.KeepRemainder = False,
     slices_per_batch: opt.SlicesPerBatch = 4,
     seed: opt.Seed = 0,
     dicom: opt.WriteDicom = True,
@@ -69,6 +70,7 @@ def fuse(
         method=method,
         weights=weights,
         device=device,
+        keep_remainder=keep_remainder,
         slices_per_batch=slices_per_batch,
         palette=palette,
         fixed_series=fixed_series,
@@ -123,6 +125,8 @@ def _say(result: FusionResult, output: Path, stored: int | None) -> None:
     for role, change in result.restorations.items():
         out.print(f"Restored the {role} volume: {change.in_words}.")
     out.print(f"Look at {output / 'preview.png'}; the volume is {output / 'fused.nii.gz'}.", markup=False)
+    if result.record["options"]["keep_remainder"]:
+        out.print(f"With the remainder beside it, medfuse unfuse {output} gives both sources back.", markup=False)
     if stored is not None:
         out.print(f"Stored {stored} DICOM objects in the archive.")
 

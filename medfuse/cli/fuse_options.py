@@ -77,5 +77,12 @@ From = Annotated[
 Study = Annotated[str | None, typer.Option(help="StudyInstanceUID, with --from.")]
 To = Annotated[str | None, typer.Option("--to", help="Archive to store the DICOM objects in.")]
 AeTitle = Annotated[str, typer.Option(help="AE title by which archives know this computer.")]
+KeepRemainder = Annotated[
+    bool,
+    typer.Option(
+        "--keep-remainder",
+        help="Write remainder.npz, with which `medfuse unfuse` gives both sources back; with --method unfusing only.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it is an earlier result.")]
 Profile = Annotated[bool, typer.Option("--profile", help="Show seconds and peak memory of each step.")]

@@ -17,6 +17,7 @@ from medfuse.cli.phantom_pairs import phantom_pairs
 from medfuse.cli.series import series
 from medfuse.cli.train import train
 from medfuse.cli.transform import transform
+from medfuse.cli.unfuse import unfuse
 
 COMMANDS = (
     fuse,
@@ -25,6 +26,7 @@ COMMANDS = (
     listen,
     label_app,
     fuse_slices,
+    unfuse,
     evaluate,
     phantom,
     phantom_pairs,

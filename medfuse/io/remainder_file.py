@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from medfuse.errors import UnreadableFileError
 from medfuse.io.output_folder import whole_file
 
+REMAINDER_NAME = "remainder.npz"  # beside a fused volume
+
 _READING_ERRORS = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _NAMES = ("rest", "beyond", "correction", "black", "step", "fine_step", "size", "weights", "fused")
 _LARGEST_SIDE = 2**16
@@ -126,7 +128,7 @@ def _write_arrays(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
             member = zipfile.ZipInfo(f"{name}.npy")
             member.compress_type = zipfile.ZIP_LZMA
             with archive.open(member, "w", force_zip64=True) as opened:
-                np.lib.format.write_array(opened, np.asarray(values), allow_pickle=False)
+                np.save(opened, np.asarray(values), allow_pickle=False)
 
 
 def _planes(values: NDArray[np.int32]) -> NDArray[np.uint8]:

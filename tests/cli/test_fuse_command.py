@@ -66,6 +66,7 @@ def test_every_option_is_handed_on(patient: Path, tmp_path: Path) -> None:
         "method": "average",
         "weights": "default",
         "device": "cpu",
+        "keep_remainder": False,
         "slices_per_batch": 2,
         "palette": "pet",
         "fixed_series": "2",
