@@ -33,7 +33,8 @@ class PossibleSources(NamedTuple):
 
     Attributes:
         mean: of the sources that were drawn.
-        deviation: theirs, a map of what the fused image leaves open.
+        deviation: theirs, widened by the factors that are stored with the network: a map of what the fused image leaves
+            open. A source lies within the mean and so many deviations about as often as a normal variable does.
     """
 
     mean: Tensor
@@ -145,7 +146,9 @@ def unfuse(fused: Tensor, remainder: Remainder, network: Unfusing, progress: Pro
 
 
 @torch.no_grad()
-def possible_sources(fused: Tensor, network: Unfusing, draws: int = 32, seed: int = 0) -> PossibleSources:
+def possible_sources(
+    fused: Tensor, network: Unfusing, draws: int = 32, seed: int = 0, modality: str = ""
+) -> PossibleSources:
     """Draw sources that a fused image allows, without its remainder.
 
     Args:
@@ -153,10 +156,18 @@ def possible_sources(fused: Tensor, network: Unfusing, draws: int = 32, seed: in
         network: the network that fused.
         draws: how many, at least 2.
         seed: of the latents.
+        modality: of the source that is not MR, if it is known: ``"CT"``, ``"PT"`` or ``"NM"``; it decides how much the
+            deviation is widened.
 
     Returns:
-        Mean and deviation of the draws.
+        Mean and deviation.
+
+    Raises:
+        OptionError: if there are too few draws for a deviation.
     """
+    if draws < 2:
+        msg = f"draws is {draws}; give a whole number of at least 2, for a spread needs two"
+        raise OptionError(msg)
     height, width = fused.shape[-2], fused.shape[-1]
     even = functional.pad(fused, [0, width % 2, 0, height % 2], mode="replicate")
     generator = torch.Generator(fused.device).manual_seed(seed)
@@ -167,7 +178,8 @@ def possible_sources(fused: Tensor, network: Unfusing, draws: int = 32, seed: in
         squares += drawn.square()
     mean = total / draws
     variance = (squares / draws - mean.square()).clamp_min(0.0) * draws / (draws - 1)
-    return PossibleSources(mean.to(fused.dtype), variance.sqrt().to(fused.dtype))
+    deviation = variance.sqrt() * network.widening(modality).to(variance)
+    return PossibleSources(mean.to(fused.dtype), deviation.to(fused.dtype))
 
 
 def _check_together(fused: Tensor, remainder: Remainder, network: Unfusing) -> None:

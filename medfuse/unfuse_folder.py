@@ -181,11 +181,12 @@ def _sources(earlier: Earlier, options: UnfusingOptions, run: Run, progress: Pro
     if not options.without_remainder:
         remainder = read_remainder(earlier.folder / REMAINDER_NAME)
         return {"": unfuse(fused, remainder, network, progress).cpu()}
+    other = max(earlier.modalities, key=MODALITIES.index)
     mean, spread = (torch.zeros(len(fused), 2, *fused.shape[2:]) for _ in range(2))
     with_picture = slices_with_picture(fused).nonzero()[:, 0].tolist()
     for done, number in enumerate(with_picture):
         progress.advance(done, len(with_picture))
-        found = possible_sources(fused[number][None], network, options.draws, options.seed + number)
+        found = possible_sources(fused[number][None], network, options.draws, options.seed + number, other)
         mean[number], spread[number] = found.mean[0].cpu(), found.deviation[0].cpu()
     return {"_mean": mean, "_spread": spread}
 

@@ -155,3 +155,21 @@ def test_the_mean_and_deviation_are_those_of_the_draws(network: Unfusing) -> Non
     found = possible_sources(fused, network, draws=5, seed=3)
     torch.testing.assert_close(found.mean, draws.mean(dim=0))
     torch.testing.assert_close(found.deviation, draws.std(dim=0), atol=1e-5, rtol=1e-4)
+
+
+def test_the_deviation_is_widened_by_what_is_stored_with_the_network(network: Unfusing) -> None:
+    factors = (1.5, 3.0, 2.0, 4.0, 1.0, 1.0, 1.0, 1.0)
+    wide = Unfusing(replace(network.config, widening=factors))
+    wide.load_state_dict(network.state_dict())
+    fused = pair()[:, :1]
+    plain = possible_sources(fused, network, draws=4)
+    for modality, expected in (("", (1.5, 3.0)), ("CT", (2.0, 4.0)), ("PT", (1.0, 1.0)), ("US", (1.5, 3.0))):
+        found = possible_sources(fused, wide, draws=4, modality=modality)
+        torch.testing.assert_close(found.mean, plain.mean)
+        factor = torch.tensor(expected)[:, None, None]
+        torch.testing.assert_close(found.deviation, factor * plain.deviation)
+
+
+def test_one_draw_has_no_spread(network: Unfusing) -> None:
+    with pytest.raises(OptionError, match="draws is 1; give a whole number of at least 2"):
+        possible_sources(pair()[:, :1], network, draws=1)

@@ -27,6 +27,7 @@ from medfuse.networks.wavelet import BANDS, haar, unhaar
 _SLOPE = 0.1
 _COARSER = 4
 _GRAY_STEP = 1.0 / 255.0
+WIDENED_FOR = ("", "CT", "PT", "NM")  # the other modality; "" for any
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class UnfusingConfig:
         hidden: channels inside the couplings.
         fusing_clamp: bound of the exponents of the former.
         latent_clamp: bound of the exponent that first scales the remainder; the other ones are bounded by 1.
+        widening: factors on the distance of drawn sources from their mean, MR and the other for each of
+            ``WIDENED_FOR``: what is learned is too sure of itself, and a fit to slices with known sources says by how
+            much. Laves et al., "Well-Calibrated Regression Uncertainty in Medical Imaging with Deep Learning",
+            MIDL 2020.
 
     Raises:
         OptionError: if the numbers make no network.
@@ -49,6 +54,7 @@ class UnfusingConfig:
     hidden: int = 24
     fusing_clamp: float = 0.5
     latent_clamp: float = 4.0
+    widening: tuple[float, ...] = (1.0,) * 2 * len(WIDENED_FOR)
 
     def __post_init__(self) -> None:
         for name, least in (("fusing_nodes", 0), ("latent_nodes", 0), ("hidden", 1)):
@@ -59,6 +65,9 @@ class UnfusingConfig:
             if not getattr(self, name) > 0.0:
                 msg = f"{name} is {getattr(self, name)}; give a number above 0, or the map cannot be undone"
                 raise OptionError(msg)
+        if len(self.widening) != 2 * len(WIDENED_FOR) or not min(self.widening) > 0.0:
+            msg = f"widening is {self.widening}; give {2 * len(WIDENED_FOR)} numbers above 0"
+            raise OptionError(msg)
 
 
 class Split(NamedTuple):
@@ -169,6 +178,15 @@ class Unfusing(nn.Module):
         """
         _check_even(fused)
         return self.join(fused, self.latent.inverse(latent, haar(fused)))
+
+    def widening(self, modality: str = "") -> Tensor:
+        """Return the factors, (2, 1, 1), that the distance of drawn sources from their mean is to be widened by.
+
+        Args:
+            modality: of the other source, as DICOM writes it; one that has no factors of its own gets those of any.
+        """
+        row = WIDENED_FOR.index(modality) if modality in WIDENED_FOR else 0
+        return torch.tensor(self.config.widening[2 * row : 2 * row + 2])[:, None, None]
 
     def draw(self, fused: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw one pair of sources that the fused image allows.

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_unfusing.py slices [--pairs 10] [--draws 24] [--weights FILE]
 
 Prints two tables over validation pairs of each collection: the size of the remainder beside PNG files of the
-sources with the error that is left, and how well sources drawn without it know their own error. Draws
-docs/images/unfusing.png of a phantom head.
+sources with the error that is left, and how well sources drawn without it know their own error, as they are drawn and
+widened by the factors that are stored with the network. Draws docs/images/unfusing.png of a phantom head.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from medfuse.unfuse import fuse_reversibly, possible_sources, unfuse
 IMAGE = Path(__file__).parents[2] / "docs" / "images" / "unfusing.png"
 FOREGROUND = 0.05
 KIB = 1024.0
+MODALITIES = {"CT-MRI": "CT", "PET-MRI": "PT", "SPECT-MRI": "NM"}
+DITHER = 1e-5  # smaller than any difference that matters
 WHOLE_LEVELS = 1.9e-3  # a smaller error than half a gray level of 8 bits
 
 
@@ -75,8 +77,26 @@ def kept(image: Tensor, network: Unfusing, folder: Path) -> list[float]:
     return [*row[:2], *packed, *row[2:3], restored, pictures[1], sum(pictures)]
 
 
+def calibration(draws: Tensor, truth: Tensor) -> float:
+    """Return the calibration error of draws (draws, pixels) of what is true, (pixels,).
+
+    Where some draws and the truth are exactly 0 or 1, chance decides which counts as smaller. Czado et al., "Predictive
+    Model Assessment for Count Data", Biometrics 2009.
+    """
+    generator = torch.Generator().manual_seed(0)
+    values = torch.cat([draws, truth[None]])
+    values = values + DITHER * torch.rand(values.shape, generator=generator)
+    return calibration_error(values[:-1].T[:, :, None], values[-1][:, None])
+
+
+def widened(draws: Tensor, factor: float) -> Tensor:
+    """Return draws (draws, pixels) with their distance from their mean widened, within [0, 1]."""
+    mean = draws.mean(dim=0)
+    return (mean + factor * (draws - mean)).clamp(0.0, 1.0)
+
+
 @torch.no_grad()
-def left_open(image: Tensor, network: Unfusing, draws: int) -> list[float]:
+def left_open(image: Tensor, network: Unfusing, draws: int, modality: str) -> list[float]:
     """Return, for both sources where there is a head, errors and how well the spread foretells them."""
     fused = network(image)
     generator = torch.Generator().manual_seed(0)
@@ -87,9 +107,10 @@ def left_open(image: Tensor, network: Unfusing, draws: int) -> list[float]:
         truth, own = image[0, source][head], drawn[:, source][:, head]  # (pixels,), (draws, pixels)
         error = (own.mean(dim=0) - truth).abs()
         rmse, plain = error.square().mean().sqrt(), (fused[0, 0][head] - truth).square().mean().sqrt()
+        factor = float(network.widening(modality)[source])
         told = spearmanr(own.std(dim=0), error).statistic
-        row += [float(plain), float(rmse), float(own.std(dim=0).mean()), float(told)]
-        row += [calibration_error(own.T[:, :, None], truth[:, None])]
+        row += [float(plain), float(rmse), factor * float(own.std(dim=0).mean()), float(told)]
+        row += [calibration(own, truth), calibration(widened(own, factor), truth)]
     return row
 
 
@@ -111,7 +132,7 @@ def draw(network: Unfusing, folder: Path) -> None:
         image = pair.image[None]
         with torch.no_grad():
             fused = network(image)
-        found = possible_sources(fused, network)
+        found = possible_sources(fused, network, modality=MODALITIES.get(pair.collection, ""))
         shown = torch.cat([image, fused, found.mean, found.deviation], dim=1)[0]
         for number, (panel, picture, title) in enumerate(zip(row, shown, titles, strict=True)):
             top, colors = (0.3, "magma") if number >= 5 else (1.0, "gray")
@@ -141,11 +162,12 @@ def main() -> None:
         for collection, images in by_collection.items():
             for image in images[:: max(1, len(images) // given.pairs)][: given.pairs]:
                 sizes[collection].append(kept(image, network, Path(folder)))
-                opens[collection].append(left_open(image, network, given.draws))
+                opens[collection].append(left_open(image, network, given.draws, MODALITIES[collection]))
         heads = ["remainder", "largest error", "other source packed alike", "both packed alike"]
         heads += ["8 bits: remainder", "gray levels restored", "PNG of the other", "PNG of both"]
         table("With the remainder (sizes in KiB)", heads, sizes)
-        each = ["fused, RMSE", "mean of draws, RMSE", "spread", "rank correlation of spread and error", "calibration"]
+        each = ["fused, RMSE", "mean of draws, RMSE", "spread", "rank correlation of spread and error"]
+        each += ["calibration as drawn", "calibration, widened"]
         table("Without it", [f"{source}: {head}" for source in ("MR", "other") for head in each], opens)
         draw(network, Path(folder))
 

@@ -31,7 +31,8 @@ UNSEEN = 6  # slices at the top where it has not been
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return weights of a small network away from where it starts."""
     torch.manual_seed(0)
-    network = Unfusing(UnfusingConfig(fusing_nodes=2, latent_nodes=1, hidden=6))
+    widening = (1.0, 1.0, 1.0, 1.0, 1.5, 2.0, 1.0, 1.0)  # other than 1 for PT
+    network = Unfusing(UnfusingConfig(fusing_nodes=2, latent_nodes=1, hidden=6, widening=widening))
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
@@ -151,7 +152,7 @@ def test_without_the_remainder_mean_and_spread_are_drawn(
     assert everything(tmp_path / "out") == {*names, "run.json"}
     assert set(record_of(tmp_path / "out")["inputs"]) == {"fused.nii.gz", "run.json"}
     shown = read_volume(fused / "fused.nii.gz").as_tensor().movedim(3, 0)  # (N, 1, X, Y)
-    found = possible_sources(shown[5:6], cast(Unfusing, build("unfusing", weights)), draws=4, seed=5)
+    found = possible_sources(shown[5:6], cast(Unfusing, build("unfusing", weights)), draws=4, seed=5, modality="PT")
     for channel, role in enumerate(("moving", "fixed")):
         for kind, expected in (("mean", found.mean), ("spread", found.deviation)):
             written = values(tmp_path / "out" / f"{role}_{kind}.nii.gz")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -155,6 +157,8 @@ def test_odd_sides_cannot_be_split() -> None:
     [
         ({"hidden": 0}, "hidden is 0; give a whole number of at least 1"),
         ({"fusing_nodes": -1}, "fusing_nodes is -1"),
+        ({"widening": (1.0, 2.0)}, r"widening is \(1\.0, 2\.0\); give 8 numbers above 0"),
+        ({"widening": (0.0,) * 8}, "give 8 numbers above 0"),
         ({"fusing_clamp": 0.0}, r"fusing_clamp is 0\.0; give a number above 0"),
     ],
 )
@@ -165,9 +169,12 @@ def test_numbers_that_make_no_network_are_refused(numbers: dict[str, float], mes
 
 @torch.no_grad()
 def test_weights_are_kept_in_a_file(tmp_path: Path) -> None:
-    network, image = moved(), pair(1, 2, 12, 16)
+    network, image = moved(replace(SMALL, widening=(1.0, 2.0) * 4)), pair(1, 2, 12, 16)
     save_weights(network, tmp_path / "mine.safetensors", {})
-    torch.testing.assert_close(build("unfusing", tmp_path / "mine.safetensors")(image), network(image))
+    found = cast(Unfusing, build("unfusing", tmp_path / "mine.safetensors"))
+    torch.testing.assert_close(found(image), network(image))
+    assert found.config == network.config
+    assert found.widening("PT").flatten().tolist() == [1.0, 2.0]
 
 
 def test_the_number_of_parameters_is_what_the_page_says() -> None:
