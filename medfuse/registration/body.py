@@ -81,7 +81,16 @@ def onto(mask: Image, image: Image) -> Image:
 
 def widen(mask: Image, margin_mm: float) -> Image:
     """Grow a mask by a margin, so that it takes in the border of the body and some air."""
-    distance = sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    return within(distance_mm(mask), margin_mm)
+
+
+def distance_mm(mask: Image) -> Image:
+    """Return how far each voxel lies outside a mask; negative inside."""
+    return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+
+
+def within(distance: Image, margin_mm: float) -> Image:
+    """Return the mask of the voxels that lie no farther outside than this."""
     return sitk.Cast(distance <= margin_mm, sitk.sitkUInt8)
 
 

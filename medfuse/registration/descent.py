@@ -15,7 +15,14 @@ _SUFFICIENT = 1e-4
 _MOST_HALVINGS = 8
 
 
-def descend(objective: Objective, start: Vector, first_step: float, iterations: int, tolerance: float = 1e-5) -> Vector:
+def descend(
+    objective: Objective,
+    start: Vector,
+    first_step: float,
+    iterations: int,
+    tolerance: float = 1e-5,
+    last_step: float = 0.0,
+) -> Vector:
     """Go down from a start to a minimum nearby.
 
     Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of Computation 1980, with a line
@@ -27,6 +34,7 @@ def descend(objective: Objective, start: Vector, first_step: float, iterations: 
         first_step: the most that the first step may change a coordinate.
         iterations: the most steps.
         tolerance: stop once a step lowers the value by less.
+        last_step: stop once a step changes no coordinate by more.
 
     Returns:
         The lowest point that was reached.
@@ -47,7 +55,7 @@ def descend(objective: Objective, start: Vector, first_step: float, iterations: 
             history = [*history[-_MEMORY + 1 :], (moved, turned, 1.0 / dot(moved, turned))]
         gain = value - new_value
         point, value, gradient = new_point, new_value, new_gradient
-        if gain < tolerance:
+        if gain < tolerance or float(np.abs(moved).max()) < last_step:
             break
     return point
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +30,11 @@ class Scene:
     moving: Values
     world_to_moving: Matrix
     bins: int
+
+    def thinned(self, most: int) -> Scene:
+        """Return the scene with at most this many of its points, evenly taken."""
+        every = max(1, -(-len(self.points_mm) // most))
+        return replace(self, points_mm=self.points_mm[::every], fixed_bins=self.fixed_bins[::every])
 
 
 def similarity(scene: Scene, fixed_to_moving_ras: Matrix) -> tuple[float, float]:
@@ -95,8 +100,16 @@ def interpolate(volume: Values, indices: Points) -> Array:
     step = strides * (shape > 1)
     start = lower @ strides
     flat = volume.ravel()
-    result = np.zeros(len(indices))
-    for corner in np.ndindex(2, 2, 2):
-        weight = np.prod(np.where(corner, share, 1.0 - share), axis=1)
-        result += weight * flat[start + int(np.dot(corner, step))]
-    return result
+    u, v, w = share.T
+    along_z, along_y, along_x = int(step[2]), int(step[1]), int(step[0])
+
+    def between(place: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+        first = flat[place]
+        return np.asarray(first + w * (flat[place + along_z] - first))
+
+    def across(place: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+        first = between(place)
+        return np.asarray(first + v * (between(place + along_y) - first))
+
+    near = across(start)
+    return np.asarray(near + u * (across(start + along_x) - near))

@@ -33,13 +33,17 @@ class Preset:
 
     Attributes:
         levels: the pyramid, coarsest first.
+        start_points: about how many points a start is scored with.
         kept: how many poses are refined on each level.
         rotation_degrees: spacing of the starting rotations, three to each axis.
         bins: histogram bins per scan.
         clip_percentiles: values outside these percentiles of a scan are clipped.
+        slope_bins: histogram bins per scan where the exact slope is climbed: on all levels but the coarsest.
         margin_mm: how far around the fixed body points are compared.
+        rim_mm: how far around it where the exact slope is climbed.
         body_level_mm: voxel spacing at which the body is sought.
         basin_mm: poses closer than this, on average over the head, are one optimum.
+        settled_mm: on the finest level, a pose closer than this to the best one is not climbed from again.
         tie: the fraction of mutual information by which a pose that moves the head farther must be better.
         enough_overlap: every shift is searched if less than this fraction of the fixed head is covered.
         shift_step_mm: distance between the shifts that are searched then.
@@ -49,13 +53,17 @@ class Preset:
     """
 
     levels: tuple[Level, ...]
+    start_points: int
     kept: tuple[int, ...]
     rotation_degrees: float
     bins: int
+    slope_bins: int
     clip_percentiles: tuple[float, float]
     margin_mm: float
+    rim_mm: float
     body_level_mm: float
     basin_mm: float
+    settled_mm: float
     tie: float
     enough_overlap: float
     shift_step_mm: float

@@ -35,7 +35,8 @@ class RigidRegistration:
         best_start: name of the start that led to the transform.
         overlap_fraction: fraction 0 .. 1 of the fixed head that lies inside the moving scan.
         agreement_mm: mean distance over the fixed head between the best result and the next best one, which
-            came from another start and other sampled points; None if there was no other.
+            came from another start; where they had met before the finest level, how far apart they were then;
+            None if there was no other.
         moved_mm: mean distance over the fixed head by which the transform departs from the headers.
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medfuse.geometry import Matrix, Points, apply_affine, center_mm
-from medfuse.registration.body import find_body, onto, to_mask, widen
+from medfuse.registration.body import distance_mm, find_body, onto, to_mask, within
 from medfuse.registration.images import Image, affine_of, to_array
 from medfuse.registration.information import Scene, Values, interpolate
 from medfuse.registration.presets import Preset
@@ -31,12 +31,14 @@ class Scans:
         scenes: the points and values that poses are scored with, one for each level.
         head_points_mm: (N, 3) points of the fixed body in RAS mm.
         center_pairs: for each way to find it, the center (3,) of the fixed and of the moving head.
+        close: mask of the fixed body and its rim, where the last slopes are climbed.
     """
 
     pairs: tuple[Pair, ...]
     scenes: tuple[Scene, ...]
     head_points_mm: Points
     center_pairs: dict[str, tuple[Points, Points]]
+    close: Image
 
 
 def prepare(
@@ -64,7 +66,8 @@ def prepare(
     moving_levels = clipped_pyramid(moving, moving_affine_ras, preset.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[preset.body_level_mm])
     moving_body = find_body(moving_levels[preset.body_level_mm])
-    region = widen(fixed_body.mask, preset.margin_mm)
+    outside = distance_mm(fixed_body.mask)
+    close, region = within(outside, preset.rim_mm), within(outside, preset.margin_mm)
     center = fixed_body.center_mm
     radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
     pairs, scenes = [], []
@@ -81,7 +84,28 @@ def prepare(
         ),
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
-    return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers)
+    return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers, close)
+
+
+def slope_of(scans: Scans, number: int, bins: int, samples: int) -> Scene:
+    """Take voxels of the fixed body and its rim, at their centers: there nothing of the fixed scan is blurred.
+
+    Args:
+        scans: the two scans.
+        number: of the level.
+        bins: histogram bins of each scan.
+        samples: at most this many voxels are taken.
+    """
+    pair = scans.pairs[number]
+    voxels = _thin(np.argwhere(to_mask(onto(scans.close, pair.fixed))), samples)
+    values = _to_bins(to_array(pair.fixed), bins)[tuple(voxels.T)]
+    return Scene(
+        points_mm=apply_affine(affine_of(pair.fixed), voxels.astype(np.float64)),
+        fixed_bins=np.rint(values).astype(np.int64),
+        moving=_to_bins(to_array(pair.moving), bins),
+        world_to_moving=np.asarray(np.linalg.inv(affine_of(pair.moving)), dtype=np.float64),
+        bins=bins,
+    )
 
 
 def _scene(fixed: Image, mask: Image, moving: Image, bins: int) -> Scene:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from medfuse.geometry import Matrix, apply_affine
 from medfuse.progress import Progress
-from medfuse.registration.information import similarity
+from medfuse.registration.information import Scene, similarity
 from medfuse.registration.overlap import inside_fraction
+from medfuse.registration.peak import Lever, climb_to_peak
 from medfuse.registration.poses import Pose, best_first, best_of_each_turn, displacement_mm, prefer_less_motion
 from medfuse.registration.presets import Preset
 from medfuse.registration.refine import refine
-from medfuse.registration.scans import Scans
+from medfuse.registration.scans import Scans, slope_of
 from medfuse.registration.shifts import best_shift, prepare_shifts
 from medfuse.registration.starts import HEADER, Start, make_starts, turns
 
@@ -37,6 +38,12 @@ class Search:
     preset: Preset
     seed: int
     listener: Progress
+
+    @cached_property
+    def _slopes(self) -> tuple[Scene, ...]:
+        """What is climbed on the levels after the coarsest."""
+        finer = enumerate(self.preset.levels[1:], start=1)
+        return tuple(slope_of(self.scans, number, self.preset.slope_bins, level.samples) for number, level in finer)
 
     def everywhere(self) -> tuple[list[Pose], int]:
         """Search all poses.
@@ -71,29 +78,50 @@ class Search:
     def _climb_from(self, starts: Sequence[Start]) -> list[Pose]:
         """Score starts, the header's first, and refine the best level by level; return the choice first."""
         preset = self.preset
-        scored = [self.score(0, start.name, start.fixed_to_moving_ras) for start in starts]
+        rough = self.scans.scenes[0].thinned(preset.start_points)
+        matrices = [start.fixed_to_moving_ras for start in starts]
+        scored = [Pose(start.name, m, *similarity(rough, m)) for start, m in zip(starts, matrices, strict=True)]
         poses = [scored[0], *best_of_each_turn(scored[1:])]
-        done, last = 0, len(preset.levels) - 1
+        done, last, resting = 0, len(preset.kept) - 1, list[Pose]()
         pool = ThreadPoolExecutor(max_workers=os.cpu_count())
         try:
             for number, kept in enumerate(preset.kept):
-                poses = poses[:kept] if number == last else _keep_header(poses, kept)
-                seeds = [1000 * self.seed + place for place in range(len(poses))]
+                climbing = _keep_header(poses, kept)
+                if number == last:
+                    climbing, resting = self._apart(poses[:kept])
+                seeds = [1000 * self.seed + place for place in range(len(climbing))]
                 refined = []
-                for pose in pool.map(partial(self._climb, number), poses, seeds):
+                for pose in pool.map(partial(self._climb, number), climbing, seeds):
                     refined.append(pose)
                     done += 1
                     self.listener.advance(done, sum(preset.kept))
+                done += len(resting)
                 choice = prefer_less_motion(refined, self.scans.head_points_mm, preset.basin_mm, preset.tie)
                 poses = [choice, *(pose for pose in best_first(refined) if pose is not choice)]
+                poses += [_carried_along(pose, climbing[0], refined[0]) for pose in resting]
         finally:
             pool.shutdown(cancel_futures=True)  # an interrupted search waits for the running climbs only
+        if resting:
+            self.listener.advance(done, sum(preset.kept))
         return poses
+
+    def _apart(self, poses: Sequence[Pose]) -> tuple[list[Pose], list[Pose]]:
+        """Part the poses into those worth a climb of their own, and those that would end where the first does."""
+        first, head = poses[0].fixed_to_moving_ras, self.scans.head_points_mm
+        climbing, resting = [poses[0]], list[Pose]()
+        for pose in poses[1:]:
+            apart = displacement_mm(first, pose.fixed_to_moving_ras, head) > self.preset.settled_mm
+            (climbing if apart else resting).append(pose)
+        return climbing, resting
 
     def _climb(self, number: int, pose: Pose, seed: int) -> Pose:
         """Refine a pose; keep it as it was if this level's score says that it was better so."""
         matrix = pose.fixed_to_moving_ras
-        refined = refine(self.scans.pairs[number], matrix, self.preset.levels[number], self.preset.bins, seed)
+        level, pair = self.preset.levels[number], self.scans.pairs[number]
+        if number == 0:
+            refined = refine(pair, matrix, level, self.preset.bins, seed)
+        else:
+            refined = climb_to_peak(self._slopes[number - 1], matrix, Lever(pair.center_mm, pair.radius_mm), level)
         before, after = (self.score(number, pose.name, candidate) for candidate in (matrix, refined))
         return max(after, before, key=lambda candidate: candidate.score)
 
@@ -119,3 +147,9 @@ def _keep_header(poses: list[Pose], count: int) -> list[Pose]:
     kept = poses[:count]
     header = [pose for pose in poses if pose.name == HEADER]
     return kept if any(pose is header[0] for pose in kept) else [*kept[:-1], *header]
+
+
+def _carried_along(pose: Pose, before: Pose, after: Pose) -> Pose:
+    """Move a pose as another one was moved, so that they stay as far apart as they were."""
+    climbed = np.linalg.inv(before.fixed_to_moving_ras) @ after.fixed_to_moving_ras
+    return replace(pose, fixed_to_moving_ras=np.asarray(pose.fixed_to_moving_ras @ climbed, dtype=np.float64))

@@ -1,0 +1,73 @@
+"""The last climb: its slope is exact, and it ends at the top."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medfuse.metrics.alignment import target_registration_error_mm
+from medfuse.registration.information import Scene
+from medfuse.registration.peak import Lever, climb_to_peak
+from medfuse.registration.presets import Level
+from medfuse.registration.starts import about_centers, rotation
+
+LEVEL = Level(spacing_mm=2.0, samples=0, iterations=60, first_step_mm=1.0, last_step_mm=0.001)
+LEVER = Lever(np.array([4.0, -6.0, 3.0]), 40.0)
+SHIFT = (2.0, -1.0, 3.0)
+BLOBS = np.random.default_rng(0).uniform(-40.0, 40.0, (12, 3))
+
+
+def head(points: np.ndarray) -> np.ndarray:
+    distance = np.linalg.norm(points[..., None, :] - BLOBS, axis=-1)
+    return np.exp(-((distance / 18.0) ** 2)).sum(axis=-1)
+
+
+def lattice(step: float, reach: float) -> np.ndarray:
+    return np.stack(np.meshgrid(*[np.arange(-reach, reach + 0.1, step)] * 3, indexing="ij"), axis=-1)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """Two scans of one head whose values go together, but are not the same; true where they lie."""
+    points = lattice(7.0, 49.0).reshape(-1, 3) + 0.3
+    seen = head(lattice(3.0, 60.0))
+    moving = (31.0 * (1.0 - seen / seen.max()) ** 2).astype(np.float32)
+    bins = np.rint(31.0 * head(points) / head(points).max()).astype(np.int64)
+    to_world = np.diag([3.0, 3.0, 3.0, 1.0])
+    to_world[:3, 3] = -60.0
+    return Scene(points, bins, moving, np.linalg.inv(to_world), 32)
+
+
+def test_the_peak_is_where_the_head_lies(scene: Scene) -> None:
+    wrong = about_centers(rotation(np.radians([4.0, -3.0, 5.0])), LEVER.center_mm, LEVER.center_mm + np.array(SHIFT))
+    found = climb_to_peak(scene, wrong, LEVER, LEVEL)
+    assert target_registration_error_mm(wrong, np.eye(4), scene.points_mm).mean_mm > 4.0
+    assert target_registration_error_mm(found, np.eye(4), scene.points_mm).mean_mm < 0.1
+    np.testing.assert_allclose(found[:3, :3] @ found[:3, :3].T, np.eye(3), atol=1e-12)
+
+
+def test_the_pull_is_the_derivative_along_every_motion() -> None:
+    """Of a sum whose derivative by each position is known, far from the start, where turns do not add up."""
+    points = lattice(20.0, 40.0).reshape(-1, 3)
+    change = np.array([25.0, -40.0, 12.0, 3.0, -2.0, 1.0])
+
+    def moved(change: np.ndarray) -> np.ndarray:
+        motion = LEVER.motion(change)
+        return points @ motion[:3, :3].T + motion[:3, 3]
+
+    there = moved(change)
+    pull = LEVER.pull(change, there - LEVER.center_mm - change[3:], np.cos(there / 15.0))
+    steps = 1e-4 * np.eye(6)
+    differences = [(15.0 * (np.sin(moved(change + s) / 15.0) - np.sin(moved(change - s) / 15.0))).sum() for s in steps]
+    np.testing.assert_allclose(pull, np.array(differences) / 2e-4, rtol=1e-5, atol=1e-3)
+
+
+def test_scans_that_do_not_meet_stay(scene: Scene) -> None:
+    apart = np.eye(4)
+    apart[0, 3] = 500.0
+    np.testing.assert_array_equal(climb_to_peak(scene, apart, LEVER, LEVEL), apart)
+
+
+def test_one_slice_stays(scene: Scene) -> None:
+    flat = Scene(scene.points_mm, scene.fixed_bins, scene.moving[:, :, :1], scene.world_to_moving, scene.bins)
+    np.testing.assert_array_equal(climb_to_peak(flat, np.eye(4), LEVER, LEVEL), np.eye(4))
