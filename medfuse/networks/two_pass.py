@@ -1,7 +1,7 @@
 """Step 5 of 8, network: a block whose attention sees the whole image, in two passes over parts of it.
 
 The first pass adds up the products of queries and keys (``channel_products``); the second computes the values and does
-all the rest. Either needs only some rows at a time, with a few neighbors, and both together give what the block gives on
+all the rest. Either needs only some rows at a time, with a few neighbors; both together give what the block gives on
 the whole image, within rounding.
 """
 

@@ -22,6 +22,12 @@ _TO_PARTS = (  # of a row of three weights for Winograd's F(4, 3), as `to_parts`
     (1 / 24, -1 / 12, 1 / 6),
     (0.0, 0.0, 1.0),
 )
+_TO_BLENDS = (  # of a column of three weights for F(2, 3), as `to_blends` is of rows
+    (1.0, 0.0, 0.0),
+    (1 / 2, 1 / 2, 1 / 2),
+    (1 / 2, -1 / 2, 1 / 2),
+    (0.0, 0.0, 1.0),
+)
 
 
 class BlockWeights(NamedTuple):
@@ -142,7 +148,8 @@ def refine_rows(
     x = x.contiguous(memory_format=torch.channels_last)
     first, end = rows
     values = torch.empty_like(x)
-    _attend(kernels, x, (max(first - 1, 0), min(end + 1, x.shape[2])), w, packed.values, values, None)
+    # One row above would do. Rows are made in pairs, and these are the pairs of the whole image: the same bits.
+    _attend(kernels, x, (max(first - 2, 0), min(end + 1, x.shape[2])), w, packed.values, values, None)
     return _refine(kernels, x, rows, values, matrices, w, packed)[:, :, first:end]
 
 
@@ -219,7 +226,8 @@ def _pack(w: BlockWeights, width: int) -> _Packed:
     else:
         # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
         kernel = torch.einsum("omyx,mi->yxoi", spread.double(), qkv.double())
-        rows = torch.einsum("px,yxoi->pyoi", torch.tensor(_TO_PARTS, dtype=torch.float64), kernel).flatten(0, 1)
+        parts, blends = (torch.tensor(each, dtype=torch.float64) for each in (_TO_PARTS, _TO_BLENDS))
+        rows = torch.einsum("px,by,yxoi->pboi", parts, blends, kernel).flatten(0, 1)
 
         def projection(part: slice) -> _Projection:
             return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)

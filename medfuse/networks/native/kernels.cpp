@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -29,10 +30,21 @@ namespace {
 
 typedef float Vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
-typedef std::vector<float> Buffer;
+
+// Memory that begins with a line of the cache, so that no vector lies in two.
+template <class T>
+struct OnLines {
+  typedef T value_type;
+  static constexpr std::align_val_t line{64};
+  T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), line)); }
+  void deallocate(T* begin, size_t) { ::operator delete(begin, line); }
+  bool operator==(const OnLines&) const { return true; }
+  bool operator!=(const OnLines&) const { return false; }
+};
+typedef std::vector<float, OnLines<float>> Buffer;
 
 constexpr int WIDEST = LANES == 16 ? 4 : 2;  // vectors in a panel of a matrix; with PIXELS they fill the registers
-constexpr int PIXELS = 6;
+constexpr int PIXELS = 6, SPREAD_PIXELS = 3;  // in a block of a product, and of a depthwise convolution
 constexpr int TILE_ROWS = 64, TILE_COLUMNS = 128;
 
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
@@ -42,11 +54,12 @@ inline Vec least(Vec a, Vec b) { return a < b ? a : b; }
 inline Vec most(Vec a, Vec b) { return a > b ? a : b; }
 
 inline float sum(Vec v) {
-  float s[LANES];
-  std::memcpy(s, &v, sizeof s);
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) s[i] += s[i + half];
-  return s[0];
+  typedef float Four __attribute__((vector_size(16)));
+  Four quarters[LANES / 4];
+  std::memcpy(quarters, &v, sizeof v);
+  Four total = quarters[0];
+  for (int i = 1; i < LANES / 4; ++i) total += quarters[i];
+  return (total[0] + total[2]) + (total[1] + total[3]);
 }
 
 // 2 ** x, for x from -126 to 127.
@@ -82,6 +95,13 @@ inline Vec gelu(Vec x) {
 }
 
 inline Vec relu6(Vec x) { return most(least(x, all(6.0f)), all(0.0f)); }
+
+// What becomes of a sum: it is stored, or added to what is there, or goes through ReLU6.
+enum Then { STORE, ADD, RELU6 };
+
+inline void put(float* to, Vec sum, Then then) {
+  store(to, then == ADD ? load(to) + sum : then == RELU6 ? relu6(sum) : sum);
+}
 
 // Calls work(job) for each job, on as many threads as asked. Returns false if memory ran out.
 template <class Work>
@@ -126,19 +146,19 @@ struct Tiling {
   }
 };
 
-// Three rows of a map around the row in work, with a margin of columns at both ends.
+// The few rows of a map around those in work, with a margin of columns at both ends.
 struct Rows {
-  Rows(int columns, int channels) : channels(channels), size(size_t(columns) * channels), values(3 * size) {}
-  float* operator[](int y) { return values.data() + ((y + 6) % 3) * size; }
-  int channels;
+  Rows(int columns, int channels, int kept = 3) : channels(channels), kept(kept), size(size_t(columns) * channels), values(kept * size) {}
+  float* operator[](int y) { return values.data() + ((y + 2 * kept) % kept) * size; }
+  int channels, kept;
   size_t size;
   Buffer values;
 };
 
-// out (P x NV vectors) = (add ? out : 0) + (bias + a (P x inputs) * w (inputs x NV vectors)). What is added to is added
-// to once, at the end: a sum that begins at a large value loses digits of every product.
+// Put bias + a (P x inputs) * w (inputs x NV vectors) into out (P x NV vectors). What is added to is added to once, at the
+// end: a sum that begins at a large value loses digits of every product.
 template <int P, int NV>
-inline void block(const float* a, int step, const float* w, int inputs, const float* bias, bool add, float* out, int out_step) {
+inline void block(const float* a, int step, const float* w, int inputs, const float* bias, Then then, float* out, int out_step) {
   Vec acc[P][NV];
   for (int p = 0; p < P; ++p)
     for (int v = 0; v < NV; ++v) acc[p][v] = bias ? load(bias + v * LANES) : Vec{};
@@ -149,27 +169,24 @@ inline void block(const float* a, int step, const float* w, int inputs, const fl
       for (int v = 0; v < NV; ++v) acc[p][v] += a[p * step + k] * b[v];
   }
   for (int p = 0; p < P; ++p)
-    for (int v = 0; v < NV; ++v) {
-      float* to = out + p * out_step + v * LANES;
-      store(to, add ? load(to) + acc[p][v] : acc[p][v]);
-    }
+    for (int v = 0; v < NV; ++v) put(out + p * out_step + v * LANES, acc[p][v], then);
 }
 
 template <int NV>
-void panel(const float* a, int step, int pixels, const float* w, int inputs, const float* bias, bool add, float* out, int out_step) {
+void panel(const float* a, int step, int pixels, const float* w, int inputs, const float* bias, Then then, float* out, int out_step) {
   int p = 0;
-  for (; p + PIXELS <= pixels; p += PIXELS) block<PIXELS, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
-  for (; p + 2 <= pixels; p += 2) block<2, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
-  for (; p < pixels; ++p) block<1, NV>(a + p * step, step, w, inputs, bias, add, out + p * out_step, out_step);
+  for (; p + PIXELS <= pixels; p += PIXELS) block<PIXELS, NV>(a + p * step, step, w, inputs, bias, then, out + p * out_step, out_step);
+  for (; p + 2 <= pixels; p += 2) block<2, NV>(a + p * step, step, w, inputs, bias, then, out + p * out_step, out_step);
+  for (; p < pixels; ++p) block<1, NV>(a + p * step, step, w, inputs, bias, then, out + p * out_step, out_step);
 }
 
 // The same for many pixels, one every `step` floats, and any number of outputs.
-void multiply(const float* a, int step, int pixels, const float* w, int inputs, int outputs, const float* bias, bool add, float* out,
+void multiply(const float* a, int step, int pixels, const float* w, int inputs, int outputs, const float* bias, Then then, float* out,
               int out_step) {
   for (int n = 0; n < outputs;) {
     const int vectors = (outputs - n) / LANES, nv = vectors >= 4 && WIDEST == 4 ? 4 : vectors >= 2 ? 2 : 1;
     const auto of_width = nv == 4 ? panel<WIDEST> : nv == 2 ? panel<2> : panel<1>;
-    of_width(a, step, pixels, w + size_t(n) * inputs, inputs, bias ? bias + n : nullptr, add, out + n, out_step);
+    of_width(a, step, pixels, w + size_t(n) * inputs, inputs, bias ? bias + n : nullptr, then, out + n, out_step);
     n += nv * LANES;
   }
 }
@@ -192,33 +209,39 @@ void normalize(const float* x, int pixels, int channels, const float* scale, con
   }
 }
 
-// Depthwise 3x3: out (pixels x `step`) for channels c to c + LANES, from channels `from` of rows with a margin of one.
-template <bool ADD>
-inline void depthwise_channels(float* const rows[3], int pixels, int step, int from, int c, const float* w, int channels, float* out) {
-  Vec k[3][3];
-  for (int i = 0; i < 9; ++i) k[i / 3][i % 3] = load(w + i * channels + c);
-  Vec left{}, middle{};
-  for (int x = -2; x < pixels; ++x) {  // the column at the right of x is read once, for three sums
-    Vec done = left, next = middle, begun{};
-    for (int y = 0; y < 3; ++y) {
-      const Vec value = load(rows[y] + (x + 2) * step + from);
-      done += k[y][2] * value;
-      next += k[y][1] * value;
-      begun += k[y][0] * value;
+// Depthwise 3x3 of P pixels: channels c to c + LANES of out from channels `from` of three rows with a margin of one.
+template <int P>
+inline void depthwise_block(float* const rows[3], int x, int from, int c, const float* w, int channels, Then then, float* out) {
+  Vec acc[P] = {};
+  for (int y = 0; y < 3; ++y) {
+    const float* row = rows[y] + x * channels + from;
+    Vec k[3];
+    for (int i = 0; i < 3; ++i) k[i] = load(w + (y * 3 + i) * channels + c);
+    for (int p = 0; p < P + 2; ++p) {  // each value is read once, for up to three sums
+      const Vec value = load(row + p * channels);
+      for (int i = 0; i < 3; ++i)
+        if (p - i >= 0 && p - i < P) acc[p - i] += k[i] * value;
     }
-    left = next, middle = begun;
-    if (x >= 0) store(out + x * step + c, ADD ? load(out + x * step + c) + done : done);
   }
+  for (int p = 0; p < P; ++p) put(out + (x + p) * channels + c, acc[p], then);
 }
 
-// With `partner` above 0 each output also has a second input, that many channels away within a half of the map.
-void depthwise(float* const rows[3], int pixels, int channels, const float* w, int partner, float* out) {
-  for (int c = 0; c < channels; c += LANES) depthwise_channels<false>(rows, pixels, channels, c, c, w, channels, out);
+template <int P>
+inline void depthwise_pixels(float* const rows[3], int x, int channels, const float* w, int partner, Then then, float* out) {
+  for (int c = 0; c < channels; c += LANES) depthwise_block<P>(rows, x, c, c, w, channels, then, out);
   if (partner == 0) return;
   for (int c = 0; c < channels; c += LANES) {
     const int from = c % (2 * partner) < partner ? c + partner : c - partner;
-    depthwise_channels<true>(rows, pixels, channels, from, c, w + 9 * channels, channels, out);
+    depthwise_block<P>(rows, x, from, c, w + 9 * channels, channels, ADD, out);
   }
+}
+
+// A few pixels at a time, so that what they read is still in the nearest cache for the next channels. With `partner` above
+// 0 each output also has a second input, that many channels away within a half of the map.
+void depthwise(float* const rows[3], int pixels, int channels, const float* w, int partner, Then then, float* out) {
+  int x = 0;
+  for (; x + SPREAD_PIXELS <= pixels; x += SPREAD_PIXELS) depthwise_pixels<SPREAD_PIXELS>(rows, x, channels, w, partner, then, out);
+  for (; x < pixels; ++x) depthwise_pixels<1>(rows, x, channels, w, partner, then, out);
 }
 
 // Fill a row of a map, columns x0 - margin to x1 + margin, by fill(first column, columns, where); black beyond the image.
@@ -233,9 +256,9 @@ void padded_row(const Tile& tile, int y, int margin, int channels, float* row, F
   std::memset(row + filled * channels, 0, (all_columns - filled) * channels * sizeof(float));
 }
 
-// A dense 3x3 takes six products for every four pixels of a row, where twelve would be due: Winograd's F(4, 3) along rows
-// (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016).
-constexpr int STEP = 4, PARTS = 6;
+// A dense 3x3 takes 24 products for every eight pixels, four of each of two rows, where 72 would be due: Winograd's F(4, 3)
+// along rows and F(2, 3) across them (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016).
+constexpr int STEP = 4, PARTS = 6, BLENDS = 4;
 
 // From a row of STEP * steps + 2 pixels to its parts (PARTS x steps x channels).
 void to_parts(const float* row, int steps, int channels, float* parts) {
@@ -271,6 +294,26 @@ void from_parts(const float* products, int steps, int channels, float* row) {
     }
 }
 
+// From four rows of `count` values to the blends (BLENDS x count) that two rows of a convolution are made of.
+void to_blends(const float* const rows[4], int count, float* blends) {
+  for (int i = 0; i < count; i += LANES) {
+    const Vec a = load(rows[0] + i), b = load(rows[1] + i), c = load(rows[2] + i), d = load(rows[3] + i);
+    store(blends + i, a - c);
+    store(blends + count + i, b + c);
+    store(blends + 2 * count + i, c - b);
+    store(blends + 3 * count + i, b - d);
+  }
+}
+
+// From products of blends (BLENDS x count) to two rows.
+void from_blends(const float* products, int count, float* upper, float* lower) {
+  for (int i = 0; i < count; i += LANES) {
+    const Vec b = load(products + count + i), c = load(products + 2 * count + i);
+    store(upper + i, load(products + i) + (b + c));
+    store(lower + i, (b - c) - load(products + 3 * count + i));
+  }
+}
+
 // Add, for one row of pixels `step` floats apart, the products of queries with the keys of their head (C x size), and the
 // squares of both (C each).
 void add_products(const float* qk, int step, int pixels, int channels, int size, double* sums) {
@@ -299,36 +342,50 @@ void add_products(const float* qk, int step, int pixels, int channels, int size,
 }
 
 struct Attend {
-  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3, in parts
+  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3, blended, in parts
   int channels, size, outputs;  // channels of queries and keys, of values, or of all three
   float* values;                // none for queries and keys alone
 
-  void operator()(const Tile& tile, double* sums) const {
-    const int columns = tile.columns(), steps = (columns + STEP - 1) / STEP;
-    const bool dense = depthwise_weights == nullptr;
-    Rows ring(dense ? PARTS * steps : columns + 2, dense ? channels : outputs);
-    Buffer row(size_t(STEP * steps + 2) * channels), qkv(size_t(STEP * steps) * outputs), products(dense ? size_t(PARTS * steps) * outputs : 0);
+  void operator()(const Tile& tile, double* sums) const { depthwise_weights ? one_by_one(tile, sums) : dense(tile, sums); }
+
+  void one_by_one(const Tile& tile, double* sums) const {
+    const int columns = tile.columns();
+    Rows ring(columns + 2, outputs);
+    Buffer row(size_t(columns + 2) * channels), qkv(size_t(columns) * outputs);
     for (int y = tile.y0 - 1; y <= tile.y1; ++y) {
-      if (dense) {
-        padded_row(tile, y, 1, channels, row.data(), [&](int first, int count, float* where) { normalized(tile, y, first, count, where); });
-        to_parts(row.data(), steps, channels, ring[y]);
-      } else {
-        padded_row(tile, y, 1, outputs, ring[y], [&](int first, int count, float* where) {
-          normalized(tile, y, first, count, row.data());
-          multiply(row.data(), channels, count, project, channels, outputs, nullptr, false, where, outputs);
-        });
-      }
+      padded_row(tile, y, 1, outputs, ring[y], [&](int first, int count, float* where) {
+        normalized(tile, y, first, count, row.data());
+        multiply(row.data(), channels, count, project, channels, outputs, nullptr, STORE, where, outputs);
+      });
       if (y - 1 < tile.y0) continue;
       float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
-      if (dense)
-        convolve(rows, steps, products.data(), qkv.data());
-      else
-        depthwise(rows, columns, outputs, depthwise_weights, 0, qkv.data());
-      if (sums) add_products(qkv.data(), outputs, columns, channels, size, sums);
-      if (values == nullptr) continue;
-      float* to = values + tile.pixel(y - 1, tile.x0) * channels;
-      for (int p = 0; p < columns; ++p)
-        std::memcpy(to + p * channels, qkv.data() + (p + 1) * outputs - channels, channels * sizeof(float));
+      depthwise(rows, columns, outputs, depthwise_weights, 0, STORE, qkv.data());
+      finish(tile, y - 1, qkv.data(), sums);
+    }
+  }
+
+  void dense(const Tile& tile, double* sums) const {
+    const int columns = tile.columns(), steps = (columns + STEP - 1) / STEP, count = steps * channels, made = steps * outputs;
+    Rows ring(PARTS * steps, channels, BLENDS);
+    Buffer row(size_t(STEP * steps + 2) * channels), blends(size_t(BLENDS) * count), products(size_t(BLENDS) * made);
+    Buffer upper(size_t(PARTS) * made), lower(upper.size()), qkv(size_t(STEP) * made);
+    for (int y = tile.y0 - 1; y <= tile.y1 + 1; ++y) {
+      padded_row(tile, y, 1, channels, row.data(), [&](int first, int count, float* where) { normalized(tile, y, first, count, where); });
+      to_parts(row.data(), steps, channels, ring[y]);
+      if (y < tile.y0 + 2 || (y - tile.y0) % 2) continue;  // two more rows are there: two can be made
+      for (int part = 0; part < PARTS; ++part) {
+        const float* rows[4];
+        for (int i = 0; i < 4; ++i) rows[i] = ring[y - 3 + i] + part * count;
+        to_blends(rows, count, blends.data());
+        for (int i = 0; i < BLENDS; ++i)
+          multiply(blends.data() + i * count, channels, steps, project + size_t(part * BLENDS + i) * channels * outputs, channels, outputs,
+                   nullptr, STORE, products.data() + i * made, outputs);
+        from_blends(products.data(), made, upper.data() + part * made, lower.data() + part * made);
+      }
+      for (int i = 0; i < 2 && y - 2 + i < tile.y1; ++i) {
+        from_parts(i == 0 ? upper.data() : lower.data(), steps, outputs, qkv.data());
+        finish(tile, y - 2 + i, qkv.data(), sums);
+      }
     }
   }
 
@@ -336,13 +393,12 @@ struct Attend {
     normalize(x + tile.pixel(y, first) * channels, count, channels, scale, shift, where);
   }
 
-  // The dense 3x3 of three rows in parts.
-  void convolve(float* const rows[3], int steps, float* products, float* qkv) const {
-    for (int part = 0; part < PARTS; ++part)
-      for (int tap = 0; tap < 3; ++tap)
-        multiply(rows[tap] + size_t(part) * steps * channels, channels, steps, project + size_t(part * 3 + tap) * channels * outputs, channels,
-                 outputs, nullptr, tap > 0, products + size_t(part) * steps * outputs, outputs);
-    from_parts(products, steps, outputs, qkv);
+  // Count and keep one row of queries, keys and values.
+  void finish(const Tile& tile, int y, const float* qkv, double* sums) const {
+    if (sums) add_products(qkv, outputs, tile.columns(), channels, size, sums);
+    if (values == nullptr) return;
+    float* to = values + tile.pixel(y, tile.x0) * channels;
+    for (int p = 0; p < tile.columns(); ++p) std::memcpy(to + p * channels, qkv + (p + 1) * outputs - channels, channels * sizeof(float));
   }
 };
 
@@ -361,19 +417,19 @@ struct Refine {
         float* sums = attended[y] + (first - tile.x0 + 1) * channels;
         const size_t begin = tile.pixel(y, first) * channels;
         std::memcpy(sums, x + begin, size_t(count) * channels * sizeof(float));
-        multiply(values + begin, channels, count, matrix, channels, channels, nullptr, true, sums, channels);
+        multiply(values + begin, channels, count, matrix, channels, channels, nullptr, ADD, sums, channels);
         normalize(sums, count, channels, scale, shift, normalized.data());
-        multiply(normalized.data(), channels, count, project_in, channels, both, nullptr, false, where, both);
+        multiply(normalized.data(), channels, count, project_in, channels, both, nullptr, STORE, where, both);
       });
       if (y - 1 < tile.y0) continue;
       float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
-      depthwise(rows, columns, both, depthwise_weights, partner, gated.data());
+      depthwise(rows, columns, both, depthwise_weights, partner, STORE, gated.data());
       for (int p = 0; p < columns; ++p)
         for (float *gate = gated.data() + p * both, *end = gate + hidden; gate < end; gate += LANES)
           store(gate, gelu(load(gate)) * load(gate + hidden));
       float* result = out + tile.pixel(y - 1, tile.x0) * channels;
       std::memcpy(result, attended[y - 1] + channels, size_t(columns) * channels * sizeof(float));
-      multiply(gated.data(), both, columns, project_out, hidden, channels, nullptr, true, result, channels);
+      multiply(gated.data(), both, columns, project_out, hidden, channels, nullptr, ADD, result, channels);
     }
   }
 };
@@ -391,8 +447,7 @@ struct Couple {
   void hidden_row(const Tile& tile, const float* z, int step, int margin, const float* w, int outputs, float* row) const {
     const int half = channels / 2, first = std::max(tile.x0 - margin, 0), last = std::min(tile.x1 + margin, tile.width);
     float* at_zero = row + (margin - tile.x0) * outputs;  // where column 0 of the image would be
-    multiply(z, step, last - first, w, half, outputs, nullptr, false, at_zero + first * outputs, outputs);
-    for (float *v = at_zero + first * outputs, *end = at_zero + last * outputs; v < end; v += LANES) store(v, relu6(load(v)));
+    multiply(z, step, last - first, w, half, outputs, nullptr, RELU6, at_zero + first * outputs, outputs);
     if (first == 0) std::memcpy(at_zero - outputs, at_zero + reflected(-1, tile.width) * outputs, outputs * sizeof(float));
     if (last == tile.width)
       std::memcpy(at_zero + last * outputs, at_zero + reflected(last, tile.width) * outputs, outputs * sizeof(float));
@@ -401,8 +456,7 @@ struct Couple {
   static void active_depthwise(Rows& ring, const Tile& tile, int y, int skip, int pixels, const float* w, float* result) {
     float* rows[3];
     for (int i = 0; i < 3; ++i) rows[i] = ring[reflected(y - 1 + i, tile.height)] + skip * ring.channels;
-    depthwise(rows, pixels, ring.channels, w, 0, result);
-    for (float *v = result, *end = result + size_t(pixels) * ring.channels; v < end; v += LANES) store(v, relu6(load(v)));
+    depthwise(rows, pixels, ring.channels, w, 0, RELU6, result);
   }
 
   void finish(float* row, int pixels, const float* rho, const float* eta) const {
@@ -426,17 +480,17 @@ struct Couple {
     const int top = std::max(tile.y0 - 2, 0), bottom = std::min(tile.y1 + 2, tile.height);
     int moved = std::max(tile.y0 - 1, 0), done = tile.y0;  // the next rows of the two later stages
     for (int y = top; y < bottom; ++y) {
-      multiply(x + tile.pixel(y, x0) * channels, channels, x1 - x0, mixing, channels, channels, bias, false, mixed_at(y, x0), channels);
+      multiply(x + tile.pixel(y, x0) * channels, channels, x1 - x0, mixing, channels, channels, bias, STORE, mixed_at(y, x0), channels);
       hidden_row(tile, mixed_at(y, x0), channels, 2, phi_in, channels, first_hidden[y] + channels);
       for (; moved < std::min(tile.y1 + 1, tile.height) && (moved < y || y == tile.height - 1); ++moved) {
         float* z2 = mixed_at(moved, inner0) + half;
         active_depthwise(first_hidden, tile, moved, inner0 - tile.x0 + 2, inner1 - inner0, phi_depthwise, one.data());
-        multiply(one.data(), channels, inner1 - inner0, phi_out, channels, half, nullptr, true, z2, channels);
+        multiply(one.data(), channels, inner1 - inner0, phi_out, channels, half, nullptr, ADD, z2, channels);
         hidden_row(tile, z2, channels, 1, both_in, 2 * channels, both_hidden[moved]);
         for (; done < tile.y1 && (done < moved || moved == tile.height - 1); ++done) {
           active_depthwise(both_hidden, tile, done, 0, columns, both_depthwise, two.data());
-          multiply(two.data(), 2 * channels, columns, rho_out, channels, half, nullptr, false, rho.data(), half);
-          multiply(two.data() + channels, 2 * channels, columns, eta_out, channels, half, nullptr, false, eta.data(), half);
+          multiply(two.data(), 2 * channels, columns, rho_out, channels, half, nullptr, STORE, rho.data(), half);
+          multiply(two.data() + channels, 2 * channels, columns, eta_out, channels, half, nullptr, STORE, eta.data(), half);
           float* result = out + tile.pixel(done, tile.x0) * channels;
           std::memcpy(result, mixed_at(done, tile.x0), size_t(columns) * channels * sizeof(float));
           finish(result, columns, rho.data(), eta.data());
