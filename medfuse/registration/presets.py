@@ -36,11 +36,11 @@ class Preset:
         start_points: about how many points a start is scored with.
         kept: how many poses are refined on each level.
         rotation_degrees: spacing of the starting rotations, three to each axis.
-        bins: histogram bins per scan.
+        bins: histogram bins per scan of what poses are scored by.
         clip_percentiles: values outside these percentiles of a scan are clipped.
-        slope_bins: histogram bins per scan where the exact slope is climbed: on all levels but the coarsest.
+        slope_bins: for each level, histogram bins per scan of what is climbed.
         margin_mm: how far around the fixed body points are compared.
-        rim_mm: how far around it where the exact slope is climbed.
+        rim_mm: for each level, how far around it points take part in the climb.
         body_level_mm: voxel spacing at which the body is sought.
         basin_mm: poses closer than this, on average over the head, are one optimum.
         settled_mm: on the finest level, a pose closer than this to the best one is not climbed from again.
@@ -57,10 +57,10 @@ class Preset:
     kept: tuple[int, ...]
     rotation_degrees: float
     bins: int
-    slope_bins: int
+    slope_bins: tuple[int, ...]
     clip_percentiles: tuple[float, float]
     margin_mm: float
-    rim_mm: float
+    rim_mm: tuple[float, ...]
     body_level_mm: float
     basin_mm: float
     settled_mm: float
@@ -85,6 +85,8 @@ def load_preset(name: str) -> Preset:
     return Preset(
         levels=tuple(Level(**level) for level in numbers.pop("levels")),
         kept=tuple(numbers.pop("kept")),
+        slope_bins=tuple(numbers.pop("slope_bins")),
+        rim_mm=tuple(numbers.pop("rim_mm")),
         clip_percentiles=(low, high),
         **numbers,
     )

@@ -31,14 +31,14 @@ class Scans:
         scenes: the points and values that poses are scored with, one for each level.
         head_points_mm: (N, 3) points of the fixed body in RAS mm.
         center_pairs: for each way to find it, the center (3,) of the fixed and of the moving head.
-        close: mask of the fixed body and its rim, where the last slopes are climbed.
+        rims: for each level, mask of the fixed body and of its rim, where slopes are climbed.
     """
 
     pairs: tuple[Pair, ...]
     scenes: tuple[Scene, ...]
     head_points_mm: Points
     center_pairs: dict[str, tuple[Points, Points]]
-    close: Image
+    rims: tuple[Image, ...]
 
 
 def prepare(
@@ -67,7 +67,7 @@ def prepare(
     fixed_body = find_body(fixed_levels[preset.body_level_mm])
     moving_body = find_body(moving_levels[preset.body_level_mm])
     outside = distance_mm(fixed_body.mask)
-    close, region = within(outside, preset.rim_mm), within(outside, preset.margin_mm)
+    region, rims = within(outside, preset.margin_mm), tuple(within(outside, rim) for rim in preset.rim_mm)
     center = fixed_body.center_mm
     radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
     pairs, scenes = [], []
@@ -84,10 +84,10 @@ def prepare(
         ),
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
-    return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers, close)
+    return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers, rims)
 
 
-def slope_of(scans: Scans, number: int, bins: int, samples: int) -> Scene:
+def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) -> Scene:
     """Take voxels of the fixed body and its rim, at their centers: there nothing of the fixed scan is blurred.
 
     Args:
@@ -95,9 +95,11 @@ def slope_of(scans: Scans, number: int, bins: int, samples: int) -> Scene:
         number: of the level.
         bins: histogram bins of each scan.
         samples: at most this many voxels are taken.
+        seed: which of the voxels come first.
     """
     pair = scans.pairs[number]
-    voxels = _thin(np.argwhere(to_mask(onto(scans.close, pair.fixed))), samples)
+    voxels = np.argwhere(to_mask(onto(scans.rims[number], pair.fixed)))
+    voxels = _thin(voxels, samples, seed)
     values = _to_bins(to_array(pair.fixed), bins)[tuple(voxels.T)]
     return Scene(
         points_mm=apply_affine(affine_of(pair.fixed), voxels.astype(np.float64)),
@@ -130,6 +132,7 @@ def _to_bins(values: Values, bins: int) -> Values:
     return np.ascontiguousarray(np.clip((values - low) / width * (bins - 1), 0, bins - 1), dtype=np.float32)
 
 
-def _thin(rows: np.ndarray[Any, _Kind], most: int) -> np.ndarray[Any, _Kind]:
-    """Keep at most this many rows, evenly taken."""
-    return rows[:: max(1, -(-len(rows) // most))]
+def _thin(rows: np.ndarray[Any, _Kind], most: int, seed: int = 0) -> np.ndarray[Any, _Kind]:
+    """Keep at most this many rows, evenly taken; the seed says which of the first ones to begin with."""
+    every = max(1, -(-len(rows) // most))
+    return rows[seed % every :: every]

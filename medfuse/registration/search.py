@@ -17,7 +17,6 @@ from medfuse.registration.overlap import inside_fraction
 from medfuse.registration.peak import Lever, climb_to_peak
 from medfuse.registration.poses import Pose, best_first, best_of_each_turn, displacement_mm, prefer_less_motion
 from medfuse.registration.presets import Preset
-from medfuse.registration.refine import refine
 from medfuse.registration.scans import Scans, slope_of
 from medfuse.registration.shifts import best_shift, prepare_shifts
 from medfuse.registration.starts import HEADER, Start, make_starts, turns
@@ -41,9 +40,11 @@ class Search:
 
     @cached_property
     def _slopes(self) -> tuple[Scene, ...]:
-        """What is climbed on the levels after the coarsest."""
-        finer = enumerate(self.preset.levels[1:], start=1)
-        return tuple(slope_of(self.scans, number, self.preset.slope_bins, level.samples) for number, level in finer)
+        """What is climbed on each level."""
+        levels = zip(self.preset.levels, self.preset.slope_bins, strict=False)
+        return tuple(
+            slope_of(self.scans, number, bins, level.samples, self.seed) for number, (level, bins) in enumerate(levels)
+        )
 
     def everywhere(self) -> tuple[list[Pose], int]:
         """Search all poses.
@@ -67,7 +68,7 @@ class Search:
         before = self.score(-1, start.name, start.fixed_to_moving_ras)
         pose = before
         for number in range(len(self.preset.levels)):
-            pose = self._climb(number, pose, 1000 * self.seed + number)
+            pose = self._climb(number, self._slopes[number], pose)
         gains = pose.score * (1.0 - self.preset.tie) > before.score
         return [pose, before] if gains else [before, pose]
 
@@ -89,9 +90,8 @@ class Search:
                 climbing = _keep_header(poses, kept)
                 if number == last:
                     climbing, resting = self._apart(poses[:kept])
-                seeds = [1000 * self.seed + place for place in range(len(climbing))]
                 refined = []
-                for pose in pool.map(partial(self._climb, number), climbing, seeds):
+                for pose in pool.map(partial(self._climb, number, self._slopes[number]), climbing):
                     refined.append(pose)
                     done += 1
                     self.listener.advance(done, sum(preset.kept))
@@ -114,16 +114,12 @@ class Search:
             (climbing if apart else resting).append(pose)
         return climbing, resting
 
-    def _climb(self, number: int, pose: Pose, seed: int) -> Pose:
-        """Refine a pose; keep it as it was if this level's score says that it was better so."""
-        matrix = pose.fixed_to_moving_ras
-        level, pair = self.preset.levels[number], self.scans.pairs[number]
-        if number == 0:
-            refined = refine(pair, matrix, level, self.preset.bins, seed)
-        else:
-            refined = climb_to_peak(self._slopes[number - 1], matrix, Lever(pair.center_mm, pair.radius_mm), level)
-        before, after = (self.score(number, pose.name, candidate) for candidate in (matrix, refined))
-        return max(after, before, key=lambda candidate: candidate.score)
+    def _climb(self, number: int, slope: Scene, pose: Pose) -> Pose:
+        """Refine a pose on a level."""
+        pair = self.scans.pairs[number]
+        lever = Lever(pair.center_mm, pair.radius_mm)
+        peak = climb_to_peak(slope, pose.fixed_to_moving_ras, lever, self.preset.levels[number])
+        return self.score(number, pose.name, peak)
 
     def _doubtful(self, poses: Sequence[Pose]) -> bool:
         """Tell whether the starts that led farthest end apart, or the moving scan misses much of the head."""

@@ -8,18 +8,20 @@ from verdict_recipes import Recipe
 
 from medfuse.geometry import Matrix
 from medfuse.options import RegistrationOptions
+from medfuse.registration.peak import Lever, climb_to_peak
 from medfuse.registration.presets import load_preset
-from medfuse.registration.refine import refine
 from medfuse.registration.rigid import register_rigid
-from medfuse.registration.scans import prepare
+from medfuse.registration.scans import prepare, slope_of
 
 
 def climbed(fixed: Scan, moving: Scan, start: Matrix) -> Matrix:
     """Refine from near the truth: where a search that was not trapped ends."""
     preset = load_preset("head")
     scans = prepare(fixed.volume, fixed.affine_ras, moving.volume, moving.affine_ras, preset)
+    lever = Lever(scans.pairs[-1].center_mm, scans.pairs[-1].radius_mm)
     for number in (-2, -1):
-        start = refine(scans.pairs[number], start, preset.levels[number], preset.bins, 1)
+        slope = slope_of(scans, number, preset.slope_bins[number], preset.levels[number].samples)
+        start = climb_to_peak(slope, start, lever, preset.levels[number])
     return start
 
 

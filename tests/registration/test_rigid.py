@@ -15,6 +15,7 @@ from medfuse.metrics.alignment import target_registration_error_mm
 from medfuse.options import RegistrationOptions
 from medfuse.phantom import Phantom, PhantomOptions, make_phantom
 from medfuse.registration import rigid, search
+from medfuse.registration.peak import climb_to_peak
 from medfuse.registration.presets import load_preset
 from medfuse.registration.rigid import register_rigid
 from medfuse.registration.starts import HEADER, about_centers, rotation
@@ -25,7 +26,7 @@ NONE = RegistrationOptions(method="none")
 
 @pytest.fixture(scope="module")
 def patient() -> Phantom:
-    return make_phantom(PhantomOptions(profile="small", volumes=("MR_T1", "CT", "PT")))
+    return make_phantom(PhantomOptions(profile="small", volumes=("MR_T1", "MR_T2", "CT", "PT")))
 
 
 @pytest.fixture
@@ -56,8 +57,9 @@ def moved(degrees: tuple[float, float, float], shift: tuple[float, float, float]
 @pytest.mark.parametrize(
     ("moving", "degrees", "shift", "most_mm"),
     [
-        ("CT", (-25.0, 30.0, 20.0), (20.0, -15.0, 40.0), 1.0),
-        ("PT", (15.0, 20.0, -30.0), (-30.0, 30.0, 10.0), 2.0),
+        ("MR_T2", (10.0, -5.0, 20.0), (15.0, -10.0, 5.0), 0.4),
+        ("CT", (-25.0, 30.0, 20.0), (20.0, -15.0, 40.0), 0.6),
+        ("PT", (15.0, 20.0, -30.0), (-30.0, 30.0, 10.0), 1.0),
     ],
 )
 def test_a_planted_offset_is_found(
@@ -78,6 +80,21 @@ def test_a_planted_offset_is_found(
     assert result.overlap_fraction > 0.95
     assert result.agreement_mm is not None
     assert result.agreement_mm < 1.0
+
+
+def test_a_pose_that_met_the_best_one_is_not_climbed_again(patient: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = load_preset("head")
+    climbs = []
+    monkeypatch.setattr(search, "climb_to_peak", lambda *given: climbs.append(given[3]) or climb_to_peak(*given))
+    for settled_mm in (preset.settled_mm, 0.0):
+        climbs.clear()
+        own = dataclasses.replace(preset, settled_mm=settled_mm)
+        monkeypatch.setattr(rigid, "load_preset", lambda _, own=own: own)
+        result = register_rigid(*scan(patient, "MR_T1"), *scan(patient, "CT"), RIGID)
+        finest = sum(level == preset.levels[-1] for level in climbs)
+        assert finest == (1 if settled_mm else 2)
+        assert result.agreement_mm is not None
+        assert 0.0 < result.agreement_mm < preset.settled_mm
 
 
 def test_the_transform_is_rigid(patient: Phantom, hasty: None) -> None:
