@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from medfuse.errors import OutputError
 
+BLOCK_ROWS = 16
 _ITEM_BYTES = 4
 _MEMORY_BYTES = 1536 << 20
 
@@ -54,8 +56,16 @@ class ScratchMaps:
             self._open.remove(closed)
 
 
+class _Piece(NamedTuple):
+    """Rows of one block: which of the block, and which of those that are read or written."""
+
+    block: int
+    inside: slice
+    outside: slice
+
+
 class ScratchMap:
-    """A map of float32, (1, C, H, W), channels last, row by row in memory or in a file.
+    """A map of float32, (1, C, H, W), channels last, in blocks of rows, each in memory or in a file.
 
     Attributes:
         channels: C.
@@ -67,22 +77,22 @@ class ScratchMap:
         self.channels, self.height, self.width = channels, height, width
         self._maps = maps
         self._row_bytes = width * channels * _ITEM_BYTES
-        self._held: dict[int, Tensor] = {}  # by row: (W, C)
+        self._held: dict[int, Tensor] = {}  # by block: (BLOCK_ROWS, W, C)
+        self._filed: set[int] = set()  # blocks of which something is in the file
         self._file: IO[bytes] | None = None
 
-    def read(self, first: int, end: int) -> Tensor:
-        """Return rows, (1, C, end - first, W).
+    def read(self, first: int, into: Tensor) -> None:
+        """Copy the rows from a first one on into (n, W, C).
 
         Raises:
             OutputError: if the file cannot be read back.
         """
-        rows = torch.empty(end - first, self.width, self.channels)
-        for row, values in enumerate(rows, first):
-            if row in self._held:
-                values.copy_(self._held[row])
+        for piece in _pieces(first, into.shape[0]):
+            held = self._held.get(piece.block)
+            if held is None:
+                self._read_file(piece, into[piece.outside])
             else:
-                self._read_file(row, values)
-        return rows.permute(2, 0, 1)[None]
+                into[piece.outside] = held[piece.inside]
 
     def write(self, first: int, rows: Tensor) -> None:
         """Put rows (1, C, n, W) where they belong.
@@ -90,39 +100,48 @@ class ScratchMap:
         Raises:
             OutputError: if the file cannot take them.
         """
-        for row, values in enumerate(rows[0].permute(1, 2, 0), first):  # each (W, C)
-            if not self._hold(row, values):
-                self._write_file(row, values.contiguous())
+        values = rows[0].permute(1, 2, 0)  # (n, W, C)
+        for piece in _pieces(first, values.shape[0]):
+            held = self._place(piece)
+            if held is None:
+                self._write_file(piece.block * BLOCK_ROWS + piece.inside.start, values[piece.outside].contiguous())
+                self._filed.add(piece.block)
+            else:
+                held[piece.inside] = values[piece.outside]
 
     def rest(self) -> None:
         """Put all rows into the file, and leave the memory to others."""
-        for row in sorted(self._held):
-            self._write_file(row, self._held.pop(row))
-            self._maps.free_bytes += self._row_bytes
+        for block in sorted(self._held):
+            self._write_file(block * BLOCK_ROWS, self._held.pop(block))
+            self._filed.add(block)
+            self._maps.free_bytes += BLOCK_ROWS * self._row_bytes
 
     def close(self) -> None:
         """Forget the map."""
-        self._maps.free_bytes += len(self._held) * self._row_bytes
+        self._maps.free_bytes += len(self._held) * BLOCK_ROWS * self._row_bytes
         self._held.clear()
+        self._filed.clear()
         if self._file is not None:
             self._file.close()
             self._file = None
         self._maps.forget(self)
 
-    def _hold(self, row: int, values: Tensor) -> bool:
-        """Keep a row in memory if there is place."""
-        if row in self._held:
-            self._held[row].copy_(values)
-            return True
-        if self._maps.free_bytes < self._row_bytes:
-            return False
-        self._maps.free_bytes -= self._row_bytes
-        self._held[row] = values.contiguous().clone()
-        return True
+    def _place(self, piece: _Piece) -> Tensor | None:
+        """Return the block in memory that a piece shall go to; None for the file."""
+        whole = piece.inside == slice(0, BLOCK_ROWS)
+        needed = BLOCK_ROWS * self._row_bytes
+        if piece.block in self._held:
+            return self._held[piece.block]
+        if self._maps.free_bytes < needed or (piece.block in self._filed and not whole):
+            return None
+        self._maps.free_bytes -= needed
+        self._filed.discard(piece.block)
+        self._held[piece.block] = torch.empty(BLOCK_ROWS, self.width, self.channels)
+        return self._held[piece.block]
 
-    def _read_file(self, row: int, into: Tensor) -> None:
-        place = row * self._row_bytes
-        if self._file is None or os.preadv(self._file.fileno(), [_bytes_of(into)], place) < self._row_bytes:
+    def _read_file(self, piece: _Piece, into: Tensor) -> None:
+        place, size = (piece.block * BLOCK_ROWS + piece.inside.start) * self._row_bytes, into.numel() * _ITEM_BYTES
+        if self._file is None or os.preadv(self._file.fileno(), [_bytes_of(into)], place) < size:
             raise _failed(self._maps.folder)
 
     def _write_file(self, row: int, values: Tensor) -> None:
@@ -132,8 +151,18 @@ class ScratchMap:
             written = os.pwrite(self._file.fileno(), _bytes_of(values), row * self._row_bytes)
         except OSError as error:
             raise _failed(self._maps.folder) from error
-        if written < self._row_bytes:
+        if written < values.numel() * _ITEM_BYTES:
             raise _failed(self._maps.folder)
+
+
+def _pieces(first: int, count: int) -> Iterator[_Piece]:
+    """Cut rows where blocks end."""
+    row = first
+    while row < first + count:
+        block, begin = divmod(row, BLOCK_ROWS)
+        end = min(BLOCK_ROWS, begin + first + count - row)
+        yield _Piece(block, slice(begin, end), slice(row - first, row - first + end - begin))
+        row += end - begin
 
 
 def _bytes_of(values: Tensor) -> memoryview:

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from medfuse.networks.two_pass import TwoPassBlock
 
-STRIP_ROWS = 64  # those of a tile of the kernels: then sums over strips are added in the order of the whole image
+TILE_ROWS = 64  # of the kernels. Strips are made of them: then sums are added in the order of the whole image.
+STRIP_BYTES = 128 << 20
+_ITEM_BYTES = 4
 
 
 class RowMap(Protocol):
@@ -30,8 +32,8 @@ class RowMap(Protocol):
     height: int
     width: int
 
-    def read(self, first: int, end: int) -> Tensor:
-        """Return rows, (1, C, end - first, W)."""
+    def read(self, first: int, into: Tensor) -> None:
+        """Copy the rows from a first one on into (n, W, C)."""
         ...
 
     def write(self, first: int, rows: Tensor) -> None:
@@ -57,7 +59,7 @@ class Window(NamedTuple):
         first: row of the map where the strip begins.
         above: rows of the window that come before the strip.
         end: row of the window after the strip.
-        values: (1, C, rows, W).
+        values: (1, C, rows, W), channels last.
     """
 
     first: int
@@ -73,9 +75,9 @@ class HeldMap:
         self.values = values
         self.channels, self.height, self.width = values.shape[1:]
 
-    def read(self, first: int, end: int) -> Tensor:
-        """Return rows, (1, C, end - first, W)."""
-        return self.values[:, :, first:end]
+    def read(self, first: int, into: Tensor) -> None:
+        """Copy the rows from a first one on into (n, W, C)."""
+        into.copy_(self.values[0, :, first : first + into.shape[0]].permute(1, 2, 0))
 
     def write(self, first: int, rows: Tensor) -> None:
         """Put rows (1, C, n, W) where they belong."""
@@ -88,21 +90,28 @@ class HeldMap:
         """Stay as it is."""
 
 
-def windows(source: RowMap, seen: int) -> Iterator[Window]:
+def strip_rows(channels: int, width: int) -> int:
+    """Return how many rows of a map make a strip of about ``STRIP_BYTES``: whole tiles, at least one."""
+    return max(STRIP_BYTES // (channels * width * _ITEM_BYTES * TILE_ROWS), 1) * TILE_ROWS
+
+
+def windows(source: RowMap, seen: int, rows_of_strip: int) -> Iterator[Window]:
     """Go through a map strip by strip; what was passed may be written over in the meantime.
 
     Args:
         source: the map.
         seen: rows above and below each strip.
+        rows_of_strip: of ``strip_rows``.
     """
-    kept, read = source.read(0, 0), 0
-    for first in range(0, source.height, STRIP_ROWS):
-        last = min(first + STRIP_ROWS, source.height)
-        wanted = min(last + seen, source.height)
-        begin = max(first - seen, 0)
-        kept = kept[:, :, kept.shape[2] - (read - begin) :]  # rows from begin to read, as they were
-        kept, read = torch.cat([kept, source.read(read, wanted)], dim=2), wanted
-        yield Window(first, first - begin, last - begin, kept)
+    held, read = torch.empty(0, source.width, source.channels), 0
+    for first in range(0, source.height, rows_of_strip):
+        last = min(first + rows_of_strip, source.height)
+        wanted, begin = min(last + seen, source.height), max(first - seen, 0)
+        rows = torch.empty(wanted - begin, source.width, source.channels)
+        rows[: read - begin] = held[held.shape[0] - (read - begin) :]  # as they were
+        source.read(read, rows[read - begin :])
+        held, read = rows, wanted
+        yield Window(first, first - begin, last - begin, _channels_first(rows))
 
 
 def apply_layer(
@@ -117,23 +126,39 @@ def apply_layer(
         seen: rows that it sees above and below; a multiple of the inverse of a scale below 1.
         add: add to what the target holds.
     """
-    for group in zip(*(windows(source, seen) for source in sources), strict=True):
+    widest = max(*(each.channels for each in sources), target.channels)
+    together = strip_rows(widest, sources[0].width)
+    for group in zip(*(windows(source, seen, together) for source in sources), strict=True):
         one = group[0]
         made = layer(*(window.values for window in group))
         rows = one.values.shape[2]
         above, end, first = (row * made.shape[2] // rows for row in (one.above, one.end, one.first))
         strip = made[:, :, above:end]
-        target.write(first, target.read(first, first + strip.shape[2]) + strip if add else strip)
+        if add:
+            before = torch.empty(end - above, target.width, target.channels)
+            target.read(first, before)
+            strip = strip + _channels_first(before)
+        target.write(first, strip)
 
 
 def apply_block(block: TwoPassBlock, held: RowMap) -> None:
     """Put what a block makes of a map in the map's place, in two passes."""
-    sums = None
-    for window in windows(held, block.PRODUCTS_SEE):
+    sums, together = None, strip_rows(held.channels, held.width)
+    for window in windows(held, block.PRODUCTS_SEE, together):
         sums = block.no_products(window.values) if sums is None else sums
         block.add_products(window.values, (window.above, window.end), sums)
     if sums is None:
         return
     matrices = block.attention(sums)
-    for window in windows(held, block.REFINING_SEES):
+    for window in windows(held, block.REFINING_SEES, together):
         held.write(window.first, block.refine(window.values, (window.above, window.end), matrices))
+
+
+def joined(*maps: Tensor) -> Tensor:
+    """Put maps (1, C, H, W), channels last, one after the other along their channels."""
+    return torch.cat([each.permute(0, 2, 3, 1) for each in maps], dim=3).permute(0, 3, 1, 2)
+
+
+def _channels_first(rows: Tensor) -> Tensor:
+    """Show (n, W, C) as (1, C, n, W)."""
+    return rows.permute(2, 0, 1)[None]

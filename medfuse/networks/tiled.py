@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medfuse.networks.cddfuse import CDDFuse
 from medfuse.networks.restormer import Downsample, Restormer, Upsample, pad_to_multiple
-from medfuse.networks.strips import HeldMap, MakeMap, RowMap, apply_block, apply_layer
+from medfuse.networks.strips import HeldMap, MakeMap, RowMap, apply_block, apply_layer, joined
 from medfuse.networks.two_pass import TwoPassBlock
 
 _NODE_SEES = 2  # rows: two 3x3 convolutions one after the other
@@ -56,7 +56,7 @@ def _fused(network: CDDFuse, image: Tensor, make_map: MakeMap) -> Tensor:
     other.close()
     apply_block(network.base_fusion, base)
     _apply_nodes(network.detail_fusion, detail, detail)
-    apply_layer(lambda *both: network.decoder.reduce(torch.cat(both, dim=1)), [base, detail], base)
+    apply_layer(lambda *both: network.decoder.reduce(joined(*both)), [base, detail], base)
     detail.close()
     _apply_all(network.decoder.blocks, base)
     logits = HeldMap(image.new_empty(1, 1, height, width))
@@ -140,7 +140,7 @@ def _joined(upper: RowMap, skipped: RowMap, reduce: nn.Module, make_map: MakeMap
     """Put two maps together, and reduce their channels."""
     channels = getattr(reduce, "out_channels", upper.channels + skipped.channels)
     target = make_map(channels, upper.height, upper.width)
-    apply_layer(lambda *both: reduce(torch.cat(both, dim=1)), [upper, skipped], target)
+    apply_layer(lambda *both: reduce(joined(*both)), [upper, skipped], target)
     upper.close()
     skipped.close()
     return target

@@ -10,12 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.io.scratch_maps import ScratchMaps
-from medfuse.networks import CDDFuse, CDDFuseConfig, Restormer, RestormerConfig, build
+from medfuse.networks import CDDFuse, CDDFuseConfig, Restormer, RestormerConfig, build, strips
 from medfuse.networks.cddfuse import BaseBlock
 from medfuse.networks.native import without_kernels
 from medfuse.networks.restormer import RestormerBlock
-from medfuse.networks.strips import HeldMap, apply_block, apply_layer, windows
+from medfuse.networks.strips import HeldMap, apply_block, apply_layer, strip_rows, windows
 from medfuse.networks.tiled import run_tiled
+
+
+@pytest.fixture(autouse=True)
+def short_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a strip be one tile high, however small the image."""
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+
 
 WAYS = pytest.mark.parametrize("way", [nullcontext, without_kernels], ids=["kernels", "torch"])
 CLOSE = 1e-5
@@ -117,12 +124,20 @@ def test_tiles_that_know_nothing_of_each_other_are_not_the_same() -> None:
 def test_windows_hold_what_was_there_before_it_was_written_over() -> None:
     values = torch.arange(200.0).view(1, 1, 200, 1)
     held = HeldMap(values.clone())
-    for window in windows(held, 2):
+    for window in windows(held, 2, 64):
         begin = window.first - window.above
         assert torch.equal(window.values, values[:, :, begin : begin + window.values.shape[2]])
         assert window.end - window.above == min(64, 200 - window.first)
         held.write(window.first, -torch.ones(1, 1, window.end - window.above, 1))
     assert (held.values == -1).all()
+
+
+def test_strips_are_whole_tiles_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert strip_rows(64, 4096) == 128
+    assert strip_rows(64, 100_000) == 64
+    assert strip_rows(48, 1000) % 64 == 0
+    assert 64 < strip_rows(48, 1000) * 48 * 1000 * 4 <= strips.STRIP_BYTES
 
 
 def test_a_layer_may_add_to_what_is_there() -> None:
