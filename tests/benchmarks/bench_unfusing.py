@@ -135,7 +135,7 @@ def draw(network: Unfusing, folder: Path) -> None:
         found = possible_sources(fused, network, modality=MODALITIES.get(pair.collection, ""))
         shown = torch.cat([image, fused, found.mean, found.deviation], dim=1)[0]
         for number, (panel, picture, title) in enumerate(zip(row, shown, titles, strict=True)):
-            top, colors = (0.3, "magma") if number >= 5 else (1.0, "gray")
+            top, colors = (0.6, "magma") if number >= 5 else (1.0, "gray")
             panel.imshow(picture, cmap=colors, vmin=0.0, vmax=top)
             panel.set_title(title.replace("other", pair.collection.split("-")[0]), fontsize=8)
             panel.axis("off")

@@ -187,3 +187,5 @@ def test_the_shipped_weights_fuse_and_can_be_undone() -> None:
     split = network.split(image)
     torch.testing.assert_close(network.inverse(split.fused, split.latent), image, atol=1e-9, rtol=0.0)
     assert float((split.fused - maximum(image)).abs().mean()) > 0.01
+    assert network.widening().shape == (2, 1, 1)
+    assert all(float(network.widening(modality).min()) > 1.0 for modality in ("", "CT", "PT", "NM"))
