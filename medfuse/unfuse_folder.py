@@ -51,6 +51,16 @@ class Earlier:
     spatial_dim: int
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """The roles in the order of the network's channels."""
+        return ROLES if fixed_comes_first(*self.modalities) else ROLES[::-1]
+
+    @property
+    def other_modality(self) -> str:
+        """The modality of the network's second channel."""
+        return self.modalities[ROLES.index(self.channels[1])]
+
+    @property
     def slices(self) -> Tensor:
         """The fused slices, (N, 1, H, W)."""
         return split_into_slices(self.fused.as_tensor(), self.spatial_dim)
@@ -98,6 +108,10 @@ def unfuse_folder(
             sources = _sources(earlier, options, run, listener)
         with run.step("write"):
             written = _write(sources, earlier, options.normalized, run.folder or output)
+        if options.without_remainder and isinstance(run.network, Unfusing):
+            factors = run.network.widening(earlier.other_modality).flatten().tolist()
+            for role, factor in zip(earlier.channels, factors, strict=True):
+                written[role]["spread_widened_by"] = round(factor, 3)
         done = {
             "options": {**asdict(options), "weights": Path(options.weights).name},
             "inputs": {file.name: {"sha256": file_hash(file)} for file in files},
@@ -181,26 +195,26 @@ def _sources(earlier: Earlier, options: UnfusingOptions, run: Run, progress: Pro
     if not options.without_remainder:
         remainder = read_remainder(earlier.folder / REMAINDER_NAME)
         return {"": unfuse(fused, remainder, network, progress).cpu()}
-    other = max(earlier.modalities, key=MODALITIES.index)
     mean, spread = (torch.zeros(len(fused), 2, *fused.shape[2:]) for _ in range(2))
     with_picture = slices_with_picture(fused).nonzero()[:, 0].tolist()
     for done, number in enumerate(with_picture):
         progress.advance(done, len(with_picture))
-        found = possible_sources(fused[number][None], network, options.draws, options.seed + number, other)
+        found = possible_sources(
+            fused[number][None], network, options.draws, options.seed + number, earlier.other_modality
+        )
         mean[number], spread[number] = found.mean[0].cpu(), found.deviation[0].cpu()
     return {"_mean": mean, "_spread": spread}
 
 
 def _write(sources: Mapping[str, Tensor], earlier: Earlier, normalized: bool, folder: Path) -> dict[str, Any]:
     """Write volumes in the units of the sources, and return what was written."""
-    channels = ROLES if fixed_comes_first(*earlier.modalities) else ROLES[::-1]
     written: dict[str, Any] = {}
     for role, modality, window in zip(ROLES, earlier.modalities, earlier.windows, strict=True):
         known = None if normalized else window
         units = NORMALIZED if known is None else known.units
         files = {}
         for ending, slices in sources.items():
-            values = join_slices(slices[:, [channels.index(role)]], earlier.spatial_dim)
+            values = join_slices(slices[:, [earlier.channels.index(role)]], earlier.spatial_dim)
             description = f"{ending.removeprefix('_') or 'source'} {modality} of a fused volume, {units}"
             meanings = {"modality": modality, "units": units, DESCRIPTION_KEY: description}
             volume = on_grid_of(earlier.fused, _in_units(values, known, ending != "_spread"), meanings)

@@ -46,7 +46,9 @@ def unfuse(
     undoing = import_module("medfuse.unfuse_folder")  # now, so that help is quick
     with progress_bar() as progress:
         record = undoing.unfuse_folder(fused, output, options, progress)
-    drawn = f", from {options.draws} draws" if without_remainder else ""
+    drawn = (
+        f", from {options.draws} draws, whose spread is widened by what the weights say" if without_remainder else ""
+    )
     out.print(f"Unfused in {record['seconds']['unfuse']:.1f} s{drawn}.")
     for role, source in record["sources"].items():
         out.print(_said(role, source, output), markup=False)

@@ -147,10 +147,12 @@ def test_without_the_remainder_mean_and_spread_are_drawn(
     command = ("unfuse", fused, "--weights", weights, "--without-remainder", "--draws", "4")
     result = run(*command, "-o", tmp_path / "out", "--normalized")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.splitlines()[0].endswith(", from 4 draws.")
+    assert result.stdout.splitlines()[0].endswith(", from 4 draws, whose spread is widened by what the weights say.")
     names = {f"{role}_{kind}.nii.gz" for role in ROLES for kind in ("mean", "spread")}
     assert everything(tmp_path / "out") == {*names, "run.json"}
     assert set(record_of(tmp_path / "out")["inputs"]) == {"fused.nii.gz", "run.json"}
+    said = record_of(tmp_path / "out")["sources"]
+    assert {role: said[role]["spread_widened_by"] for role in ROLES} == {"fixed": 2.0, "moving": 1.5}
     shown = read_volume(fused / "fused.nii.gz").as_tensor().movedim(3, 0)  # (N, 1, X, Y)
     found = possible_sources(shown[5:6], cast(Unfusing, build("unfusing", weights)), draws=4, seed=5, modality="PT")
     for channel, role in enumerate(("moving", "fixed")):
