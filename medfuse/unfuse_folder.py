@@ -61,7 +61,7 @@ class Earlier:
         return self.modalities[ROLES.index(self.channels[1])]
 
     @property
-    def slices(self) -> Tensor:
+    def fused_slices(self) -> Tensor:
         """The fused slices, (N, 1, H, W)."""
         return split_into_slices(self.fused.as_tensor(), self.spatial_dim)
 
@@ -188,7 +188,7 @@ def _window(windows: Any, role: str) -> IntensityWindow | None:
 
 def _sources(earlier: Earlier, options: UnfusingOptions, run: Run, progress: Progress) -> dict[str, Tensor]:
     """Return what is to be written, each (N, 2, H, W) in [0, 1], by the ending of its name."""
-    fused, network = earlier.slices.to(run.device), run.network
+    fused, network = earlier.fused_slices.to(run.device), run.network
     if not isinstance(network, Unfusing):
         msg = f"these are weights of {type(network).__name__}, which cannot be undone; give others by --weights"
         raise WeightsError(msg)
