@@ -16,7 +16,7 @@ from medfuse.errors import OutputError
 
 BLOCK_ROWS = 16
 _ITEM_BYTES = 4
-_MEMORY_BYTES = 1536 << 20
+_MEMORY_BYTES = 1 << 30
 
 
 class ScratchMaps:

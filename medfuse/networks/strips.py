@@ -15,7 +15,7 @@ from torch import Tensor
 from medfuse.networks.two_pass import TwoPassBlock
 
 TILE_ROWS = 64  # of the kernels. Strips are made of them: then sums are added in the order of the whole image.
-STRIP_BYTES = 128 << 20
+STRIP_BYTES = 64 << 20
 _ITEM_BYTES = 4
 
 
