@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from medfuse.errors import OptionError
 from medfuse.networks.invertible import MIXINGS, InvertibleNode
-from medfuse.networks.native import BlockWeights
 from medfuse.networks.recomputing import recompute_inside
-from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend, block_weights
+from medfuse.networks.restormer import GDFN, ChannelNorm, PatchEmbedding, RestormerBlock, attend
 from medfuse.networks.reversible import InvertibleSequence
 from medfuse.networks.two_pass import BlockParts, TwoPassBlock
 
@@ -119,14 +118,11 @@ class BaseBlock(TwoPassBlock):
         return refined
 
     @torch.jit.unused
-    def _weights(self) -> BlockWeights | None:
-        attn = self.attn
-        return block_weights(self.norm1, attn.qkv1, attn.qkv2, attn.scale, attn.proj, self.norm2, self.mlp)
-
-    @torch.jit.unused
     def parts(self) -> BlockParts:
         """Return what the block is made of."""
-        return BlockParts(self.norm1, self.attn.project, self.attn.scale, self.attn.proj, self.norm2, self.mlp)
+        attn = self.attn
+        projection = (attn.qkv1, attn.qkv2, attn.project, attn.scale, attn.proj)
+        return BlockParts(self.norm1, *projection, self.norm2, self.mlp)
 
 
 class SharedEncoder(nn.Module):

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from medfuse.errors import OptionError
-from medfuse.networks.native import BlockWeights
 from medfuse.networks.two_pass import BlockParts, TwoPassBlock
 
 _LAYER_NORM_EPS = 1e-5
@@ -179,45 +178,11 @@ class RestormerBlock(TwoPassBlock):
         return refined
 
     @torch.jit.unused
-    def _weights(self) -> BlockWeights | None:
-        attn, ffn = self.attn, self.ffn
-        return block_weights(self.norm1, attn.qkv, attn.qkv_dwconv, attn.temperature, attn.project_out, self.norm2, ffn)
-
-    @torch.jit.unused
     def parts(self) -> BlockParts:
         """Return what the block is made of."""
         attn = self.attn
-        return BlockParts(self.norm1, attn.project, attn.temperature, attn.project_out, self.norm2, self.ffn)
-
-
-def block_weights(
-    norm1: ChannelNorm,
-    qkv: nn.Conv2d,
-    qkv_spread: nn.Conv2d,
-    temperature: Tensor,
-    attention_out: nn.Conv2d,
-    norm2: ChannelNorm,
-    feed_forward: GDFN,
-) -> BlockWeights | None:
-    """Return the weights of a block for the kernels: None if its convolutions have biases."""
-    if qkv.bias is not None or feed_forward.project_in.bias is not None:
-        return None
-    (scale1, shift1), (scale2, shift2) = (
-        (norm.body.weight, getattr(norm.body, "bias", None)) for norm in (norm1, norm2)
-    )
-    return BlockWeights(
-        scale1,
-        shift1,
-        qkv.weight,
-        qkv_spread.weight,
-        temperature,
-        attention_out.weight,
-        scale2,
-        shift2,
-        feed_forward.project_in.weight,
-        feed_forward.dwconv.weight,
-        feed_forward.project_out.weight,
-    )
+        projection = (attn.qkv, attn.qkv_dwconv, attn.project, attn.temperature, attn.project_out)
+        return BlockParts(self.norm1, *projection, self.norm2, self.ffn)
 
 
 class PatchEmbedding(nn.Module):

@@ -143,12 +143,9 @@ def apply_layer(
 
 def apply_block(block: TwoPassBlock, held: RowMap) -> None:
     """Put what a block makes of a map in the map's place, in two passes."""
-    sums, together = None, strip_rows(held.channels, held.width)
+    sums, together = block.no_products(), strip_rows(held.channels, held.width)
     for window in windows(held, block.PRODUCTS_SEE, together):
-        sums = block.no_products(window.values) if sums is None else sums
         block.add_products(window.values, (window.above, window.end), sums)
-    if sums is None:
-        return
     matrices = block.attention(sums)
     for window in windows(held, block.REFINING_SEES, together):
         held.write(window.first, block.refine(window.values, (window.above, window.end), matrices))

@@ -8,7 +8,7 @@ the whole image, within rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,9 @@ class BlockParts(NamedTuple):
 
     Attributes:
         norm1: before the attention.
-        project: maps (B, C, H, W) to the channels from a first to an end of queries, keys and values, (B, 3C, H, W).
+        qkv: 1x1 convolution from C to 3C, queries, keys and values.
+        qkv_spread: the 3x3 convolution after it.
+        project: maps (B, C, H, W) by both to the channels from a first to an end of those (B, 3C, H, W).
         temperature: (heads, 1, 1).
         attention_out: the 1x1 convolution after the attention.
         norm2: before the feed-forward part.
@@ -31,11 +33,34 @@ class BlockParts(NamedTuple):
     """
 
     norm1: nn.Module
+    qkv: nn.Conv2d
+    qkv_spread: nn.Conv2d
     project: Callable[[Tensor, int, int], Tensor]
     temperature: Tensor
     attention_out: nn.Conv2d
     norm2: nn.Module
     feed_forward: nn.Module
+
+    def weights(self) -> BlockWeights | None:
+        """Return the weights for the kernels: None if the convolutions have biases."""
+        inner: Any = self.feed_forward
+        norms: tuple[Any, Any] = (self.norm1, self.norm2)
+        if self.qkv.bias is not None or inner.project_in.bias is not None:
+            return None
+        (scale1, shift1), (scale2, shift2) = ((norm.body.weight, getattr(norm.body, "bias", None)) for norm in norms)
+        return BlockWeights(
+            scale1,
+            shift1,
+            self.qkv.weight,
+            self.qkv_spread.weight,
+            self.temperature,
+            self.attention_out.weight,
+            scale2,
+            shift2,
+            inner.project_in.weight,
+            inner.dwconv.weight,
+            inner.project_out.weight,
+        )
 
 
 class TwoPassBlock(ComputedBlock):
@@ -47,25 +72,26 @@ class TwoPassBlock(ComputedBlock):
     def _by_kernels(self, x: Tensor) -> Tensor | None:
         return run_block(self, x, self._weights)
 
+    @torch.jit.unused
     def _weights(self) -> BlockWeights | None:
-        """Return the weights for the kernels: None if there is more to the block than they know."""
-        raise NotImplementedError
+        return self.parts().weights()
 
     def parts(self) -> BlockParts:
         """Return what the block is made of."""
         raise NotImplementedError
 
     @torch.jit.unused
-    def no_products(self, x: Tensor) -> Tensor:
-        """Return the sums of the first pass before it has begun, for maps like (B, C, H, W)."""
-        return no_products(x.shape[0], x.shape[1], self.parts().temperature.shape[0])
+    def no_products(self) -> Tensor:
+        """Return the sums of the first pass over one image before it has begun."""
+        parts = self.parts()
+        return no_products(1, parts.attention_out.weight.shape[0], parts.temperature.shape[0])
 
     @torch.jit.unused
     def add_products(self, x: Tensor, rows: tuple[int, int], sums: Tensor) -> None:
         """First pass: add what some rows contribute.
 
         Args:
-            x: (B, C, H, W), ``PRODUCTS_SEE`` rows more than wanted above and below, where the image has them.
+            x: (1, C, H, W), ``PRODUCTS_SEE`` rows more than wanted above and below, where the image has them.
             rows: the first of those wanted, and the one after the last.
             sums: what is added to.
         """
@@ -77,7 +103,7 @@ class TwoPassBlock(ComputedBlock):
 
     @torch.jit.unused
     def attention(self, sums: Tensor) -> Tensor:
-        """Return (B, C, C) matrices for the second pass, from sums over the whole image."""
+        """Return the (1, C, C) matrix for the second pass, from sums over the whole image."""
         parts = self.parts()
         return attention_matrices(sums, parts.temperature, parts.attention_out.weight)
 
@@ -86,12 +112,12 @@ class TwoPassBlock(ComputedBlock):
         """Second pass: compute some rows of the block's result.
 
         Args:
-            x: (B, C, H, W), ``REFINING_SEES`` rows more than wanted above and below, where the image has them.
+            x: (1, C, H, W), ``REFINING_SEES`` rows more than wanted above and below, where the image has them.
             rows: the first of those wanted, and the one after the last.
             matrices: of ``attention``.
 
         Returns:
-            (B, C, rows, W).
+            (1, C, rows, W).
         """
         refined = refine_rows(self, x, rows, self._weights, matrices)
         if refined is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -73,11 +74,38 @@ class _Projection(NamedTuple):
     spread: Tensor | None
 
 
-class _Packed(NamedTuple):
-    all: _Projection
-    queries_keys: _Projection
-    values: _Projection
-    feed_forward: _FeedForward
+class _Packed:
+    """Weights in the order of the kernels, each made when it is first asked for: parts of qkv are for strips alone."""
+
+    def __init__(self, weights: BlockWeights, width: int) -> None:
+        self._weights, self._width = weights, width
+        self._keys_end = 2 * weights.scale1.shape[0]
+
+    @cached_property
+    def all(self) -> _Projection:
+        return _pack_projection(self._weights, slice(None), self._width)
+
+    @cached_property
+    def queries_keys(self) -> _Projection:
+        return _pack_projection(self._weights, slice(self._keys_end), self._width)
+
+    @cached_property
+    def values(self) -> _Projection:
+        return _pack_projection(self._weights, slice(self._keys_end, None), self._width)
+
+    @cached_property
+    def feed_forward(self) -> _FeedForward:
+        pack = _pack_groups_of_two if self._weights.spread.shape[1] == 2 else _pack_depthwise
+        return pack(self._weights, self._width)
+
+
+class _Ready(NamedTuple):
+    """The kernels, a map that they can read, and the weights of its block."""
+
+    kernels: ctypes.CDLL
+    x: Tensor
+    weights: BlockWeights
+    packed: _Packed
 
 
 def run_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]) -> Tensor | None:
@@ -91,15 +119,13 @@ def run_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | 
     Returns:
         (B, C, H, W), channels last; None where PyTorch has to do it.
     """
-    found = _usable(owner, x, weights)
-    if found is None:
+    ready = _usable(owner, x, weights)
+    if ready is None:
         return None
-    kernels, w, packed = found
-    x = x.contiguous(memory_format=torch.channels_last)
-    whole, values = (0, x.shape[2]), torch.empty_like(x)
+    w, whole, values = ready.weights, (0, x.shape[2]), torch.empty_like(ready.x)
     sums = no_products(x.shape[0], x.shape[1], w.temperature.shape[0])
-    _attend(kernels, x, whole, w, packed.all, values, sums)
-    return _refine(kernels, x, whole, values, attention_matrices(sums, w.temperature, w.attention_out), w, packed)
+    _attend(ready, whole, ready.packed.all, values, sums)
+    return _refine(ready, whole, values, attention_matrices(sums, w.temperature, w.attention_out))
 
 
 def add_products(
@@ -117,13 +143,10 @@ def add_products(
     Returns:
         False where PyTorch has to do it.
     """
-    found = _usable(owner, x, weights)
-    if found is None:
-        return False
-    kernels, w, packed = found
-    x = x.contiguous(memory_format=torch.channels_last)
-    _attend(kernels, x, rows, w, packed.queries_keys, None, sums)
-    return True
+    ready = _usable(owner, x, weights)
+    if ready is not None:
+        _attend(ready, rows, ready.packed.queries_keys, None, sums)
+    return ready is not None
 
 
 def refine_rows(
@@ -141,27 +164,23 @@ def refine_rows(
     Returns:
         (B, C, rows, W), channels last; None where PyTorch has to do it.
     """
-    found = _usable(owner, x, weights)
-    if found is None:
+    ready = _usable(owner, x, weights)
+    if ready is None:
         return None
-    kernels, w, packed = found
-    x = x.contiguous(memory_format=torch.channels_last)
-    first, end = rows
-    values = torch.empty_like(x)
+    (first, end), values = rows, torch.empty_like(ready.x)
     # One row above would do. Rows are made in pairs, and these are the pairs of the whole image: the same bits.
-    _attend(kernels, x, (max(first - 2, 0), min(end + 1, x.shape[2])), w, packed.values, values, None)
-    return _refine(kernels, x, rows, values, matrices, w, packed)[:, :, first:end]
+    _attend(ready, (max(first - 2, 0), min(end + 1, x.shape[2])), ready.packed.values, values, None)
+    return _refine(ready, rows, values, matrices)[:, :, first:end]
 
 
-def _usable(
-    owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]
-) -> tuple[ctypes.CDLL, BlockWeights, _Packed] | None:
-    """Return the kernels and the weights as they read them; None where PyTorch has to do the work."""
+def _usable(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]) -> _Ready | None:
+    """Return what the kernels need for a map; None where PyTorch has to do the work."""
     kernels = usable_kernels(x)
     w = None if kernels is None else weights()
     if kernels is None or w is None or not _fits(w, lanes(kernels)):
         return None
-    return kernels, w, packed_once(owner, lambda: _pack(w, lanes(kernels)))
+    packed = packed_once(owner, lambda: _Packed(w, lanes(kernels)))
+    return _Ready(kernels, x.contiguous(memory_format=torch.channels_last), w, packed)
 
 
 def _fits(w: BlockWeights, width: int) -> bool:
@@ -179,60 +198,41 @@ def _fits(w: BlockWeights, width: int) -> bool:
 
 
 def _attend(
-    kernels: ctypes.CDLL,
-    x: Tensor,
-    rows: tuple[int, int],
-    w: BlockWeights,
-    projection: _Projection,
-    values: Tensor | None,
-    sums: Tensor | None,
+    ready: _Ready, rows: tuple[int, int], projection: _Projection, values: Tensor | None, sums: Tensor | None
 ) -> None:
     """Write the values of some rows, and add their products, where there is a place for each."""
+    x, w = ready.x, ready.weights
     batch, channels, height, width = x.shape
     sizes = (batch, height, width, *rows, channels, channels // w.temperature.shape[0])
     norm = (address(w.scale1), address(w.shift1))
     places = (address(projection.project), address(projection.spread), address(values), address(sums))
-    check(kernels.medfuse_attend(address(x), *sizes, *norm, *places, torch.get_num_threads()))
+    check(ready.kernels.medfuse_attend(address(x), *sizes, *norm, *places, torch.get_num_threads()))
 
 
-def _refine(
-    kernels: ctypes.CDLL,
-    x: Tensor,
-    rows: tuple[int, int],
-    values: Tensor,
-    matrices: Tensor,
-    w: BlockWeights,
-    packed: _Packed,
-) -> Tensor:
+def _refine(ready: _Ready, rows: tuple[int, int], values: Tensor, matrices: Tensor) -> Tensor:
+    """Return a map of which some rows are refined."""
+    x, w, inner = ready.x, ready.weights, ready.packed.feed_forward
     batch, channels, height, width = x.shape
-    refined, inner = torch.empty_like(x), packed.feed_forward
-    attention = torch.stack([packed_matrix(matrix, lanes(kernels)) for matrix in matrices])
+    refined = torch.empty_like(x)
+    attention = torch.stack([packed_matrix(matrix, lanes(ready.kernels)) for matrix in matrices])
     maps = (address(x), address(values), address(attention))
     sizes = (batch, height, width, *rows, channels, inner.hidden, inner.partner)
     weights = (address(inner.project_in), address(inner.spread), address(inner.project_out))
     norm = (address(w.scale2), address(w.shift2))
-    check(kernels.medfuse_refine(*maps, *sizes, *norm, *weights, address(refined), torch.get_num_threads()))
+    check(ready.kernels.medfuse_refine(*maps, *sizes, *norm, *weights, address(refined), torch.get_num_threads()))
     return refined
 
 
-def _pack(w: BlockWeights, width: int) -> _Packed:
-    feed_forward = _pack_groups_of_two(w, width) if w.spread.shape[1] == 2 else _pack_depthwise(w, width)
-    qkv, spread, end = w.qkv[:, :, 0, 0], w.qkv_spread, 2 * w.scale1.shape[0]
+def _pack_projection(w: BlockWeights, part: slice, width: int) -> _Projection:
+    """Pack what makes some of the channels of queries, keys and values."""
+    qkv, spread = w.qkv[:, :, 0, 0], w.qkv_spread
     if spread.shape[1] == 1:
-
-        def projection(part: slice) -> _Projection:
-            return _Projection(packed_matrix(qkv[part], width), packed_depthwise(spread[part]))
-
-    else:
-        # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
-        kernel = torch.einsum("omyx,mi->yxoi", spread.double(), qkv.double())
-        parts, blends = (torch.tensor(each, dtype=torch.float64) for each in (_TO_PARTS, _TO_BLENDS))
-        rows = torch.einsum("px,by,yxoi->pboi", parts, blends, kernel).flatten(0, 1)
-
-        def projection(part: slice) -> _Projection:
-            return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
-
-    return _Packed(projection(slice(None)), projection(slice(end)), projection(slice(end, None)), feed_forward)
+        return _Projection(packed_matrix(qkv[part], width), packed_depthwise(spread[part]))
+    # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
+    kernel = torch.einsum("omyx,mi->yxoi", spread.double(), qkv.double())
+    parts, blends = (torch.tensor(each, dtype=torch.float64) for each in (_TO_PARTS, _TO_BLENDS))
+    rows = torch.einsum("px,by,yxoi->pboi", parts, blends, kernel).flatten(0, 1)
+    return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
 
 
 def _pack_depthwise(w: BlockWeights, width: int) -> _FeedForward:
