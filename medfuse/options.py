@@ -30,6 +30,17 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise OptionError(msg)
 
 
+def check_draws(draws: int) -> None:
+    """Refuse a number of draws that has no spread.
+
+    Raises:
+        OptionError: if there are fewer than two.
+    """
+    if draws < 2:
+        msg = f"draws is {draws}; give a whole number of at least 2, for a spread needs two"
+        raise OptionError(msg)
+
+
 @dataclass(frozen=True)
 class RegistrationOptions:
     """How the moving volume is brought onto the fixed one.
@@ -163,6 +174,4 @@ class UnfusingOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.draws < 2:
-            msg = f"draws is {self.draws}; give a whole number of at least 2, for a spread needs two"
-            raise OptionError(msg)
+        check_draws(self.draws)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 
 class Progress(Protocol):
@@ -41,3 +43,10 @@ def showing(progress: Progress, step: str) -> Iterator[Progress]:
         yield progress
     finally:
         progress.finish()
+
+
+def counted(items: Sequence[Item], progress: Progress) -> Iterator[Item]:
+    """Go through the parts of the current step, and say before each how many are done."""
+    for done, item in enumerate(items):
+        progress.advance(done, len(items))
+        yield item

@@ -15,7 +15,7 @@ from medfuse.inferers.slicewise import fuse_slices
 from medfuse.io.png_slices import PngSlice, read_slice_pair, write_slice
 from medfuse.io.slice_sets import SlicePaths, pair_by_name
 from medfuse.options import FusionOptions
-from medfuse.progress import Progress
+from medfuse.progress import Progress, counted
 from medfuse.report.record import complete_record, describe_method, file_hash, write_record
 from medfuse.run import Run, started_run
 from medfuse.transforms.recolor import recolor
@@ -59,8 +59,7 @@ def fuse_slice_folders(
         if alone:
             run.note(f"{_listed(alone)}: only one of the two folders has this name; skipped")
         with run.step("fuse") as listener:
-            for number, pair in enumerate(pairs):
-                listener.advance(number, len(pairs))
+            for pair in counted(pairs, listener):
                 _fuse_pair(pair, published_protocol, run)
         record = complete_record(_done(pairs, published_protocol, run.options), run.notes, run.seconds, run.device)
         if run.folder is not None:

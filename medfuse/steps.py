@@ -50,6 +50,7 @@ from medfuse.unfuse import keep_remainder
 Source: TypeAlias = str | Path | MetaTensor
 
 WAYS_ON = "give other volumes, --transform or --landmarks, or go on with --accept-registration"
+FUSED_NAME = "fused.nii.gz"
 _COARSE_IN_PLANE = 3.0  # in-plane spacings that differ by more make the network see a stretched head
 
 
@@ -177,7 +178,7 @@ def write_outputs(result: FusionResult, run: Run) -> None:
         return
     with run.step("write") as progress:
         _write_dicom(result, run)
-        write_volume(result.fused, run.folder / "fused.nii.gz")
+        write_volume(result.fused, run.folder / FUSED_NAME)
         write_volume(result.moving_registered, run.folder / "moving_registered.nii.gz")
         _write_transforms(result.registration, run.folder)
         if result.color is not None:

@@ -19,7 +19,8 @@ from medfuse.inferers.slices import slices_with_picture
 from medfuse.io.remainder_file import Remainder
 from medfuse.networks import Unfusing
 from medfuse.networks.wavelet import BANDS
-from medfuse.progress import Progress, Silent
+from medfuse.options import check_draws
+from medfuse.progress import Progress, Silent, counted
 
 TOLERANCE = 1e-4
 _LEAST_TOLERANCE = 1e-6  # what float32 can keep
@@ -93,7 +94,7 @@ def keep_remainder(
     if not tolerance >= _LEAST_TOLERANCE:
         msg = f"the tolerance is {tolerance:g}; sources are kept in float32, give at least {_LEAST_TOLERANCE:g}"
         raise OptionError(msg)
-    precise, progress = _in_double(network, image), progress or Silent()
+    precise = _in_double(network, image)
     size = (image.shape[-2], image.shape[-1])
     step, fine_step = _STEP * tolerance, _FINE_STEP * tolerance
     count, even = len(image), (size[0] + size[0] % 2, size[1] + size[1] % 2)
@@ -101,10 +102,9 @@ def keep_remainder(
     beyond, correction = np.zeros((count, 1, *even), np.int32), np.zeros((count, 2, *size), np.int32)
     black = image == 0.0
     with_picture = slices_with_picture(image).nonzero()[:, 0].tolist()
-    for done, number in enumerate(with_picture):
-        progress.advance(done, len(with_picture))
-        one, shown = image[number][None].double(), _padded(fused[number][None], size)
-        drawn, lacking = precise.separate(_padded(one, size))
+    for number in counted(with_picture, progress or Silent()):
+        one, shown = image[number][None].double(), _padded(fused[number][None].double())
+        drawn, lacking = precise.separate(_padded(one))
         rest[number], beyond[number] = _whole_steps(lacking, step)[0], _whole_steps(drawn - shown, step)[0]
         nearly = _nearly(shown, rest[number], beyond[number], step, precise)[..., : size[0], : size[1]]
         left = torch.where(black[number], 0.0, one - nearly)
@@ -130,14 +130,13 @@ def unfuse(fused: Tensor, remainder: Remainder, network: Unfusing, progress: Pro
         InputError: if fused image, remainder and network do not belong together.
     """
     _check_together(fused, remainder, network)
-    precise, progress = _in_double(network, fused), progress or Silent()
+    precise = _in_double(network, fused)
     black = torch.from_numpy(remainder.black).to(fused.device)
     sources = torch.zeros(black.shape, device=fused.device)
     with_picture = (~black).flatten(1).any(dim=1).nonzero()[:, 0].tolist()
     height, width = remainder.size
-    for done, number in enumerate(with_picture):
-        progress.advance(done, len(with_picture))
-        shown = _padded(fused[number][None], remainder.size)
+    for number in counted(with_picture, progress or Silent()):
+        shown = _padded(fused[number][None].double())
         steps = remainder.rest[number], remainder.beyond[number]
         nearly = _nearly(shown, *steps, remainder.step, precise)[0, :, :height, :width]
         correction = torch.from_numpy(remainder.correction[number]).to(nearly) * remainder.fine_step
@@ -165,11 +164,9 @@ def possible_sources(
     Raises:
         OptionError: if there are too few draws for a deviation.
     """
-    if draws < 2:
-        msg = f"draws is {draws}; give a whole number of at least 2, for a spread needs two"
-        raise OptionError(msg)
+    check_draws(draws)
     height, width = fused.shape[-2], fused.shape[-1]
-    even = functional.pad(fused, [0, width % 2, 0, height % 2], mode="replicate")
+    even = _padded(fused)
     generator = torch.Generator(fused.device).manual_seed(seed)
     total, squares = (fused.new_zeros(fused.shape[0], 2, height, width, dtype=torch.float64) for _ in range(2))
     for _ in range(draws):
@@ -202,8 +199,9 @@ def _nearly(shown: Tensor, rest: Any, beyond: Any, step: float, network: Unfusin
     return network.join(shown + added, lacking).clamp(0.0, 1.0)
 
 
-def _padded(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return functional.pad(image.double(), [0, size[1] % 2, 0, size[0] % 2], mode="replicate")
+def _padded(image: Tensor) -> Tensor:
+    """Repeat the last column and row where their number is odd."""
+    return functional.pad(image, [0, image.shape[-1] % 2, 0, image.shape[-2] % 2], mode="replicate")
 
 
 def _whole_steps(values: Tensor, step: float) -> Any:

@@ -20,15 +20,15 @@ from medfuse.io.remainder_file import REMAINDER_NAME, read_remainder
 from medfuse.io.volume_files import read_volume, write_volume
 from medfuse.networks import Unfusing
 from medfuse.options import MODALITIES, UNFUSING_METHOD, FusionOptions, UnfusingOptions
-from medfuse.progress import Progress
+from medfuse.progress import Progress, counted
 from medfuse.report.record import RECORD_NAME, complete_record, describe_method, file_hash, write_record
 from medfuse.run import Run, started_run
+from medfuse.steps import FUSED_NAME
 from medfuse.transforms.stack import fixed_comes_first
 from medfuse.transforms.volumes import NORMALIZED, on_grid_of
 from medfuse.transforms.windows import IntensityWindow
 from medfuse.unfuse import possible_sources, unfuse
 
-FUSED_NAME = "fused.nii.gz"
 ROLES = ("fixed", "moving")
 
 
@@ -197,8 +197,7 @@ def _sources(earlier: Earlier, options: UnfusingOptions, run: Run, progress: Pro
         return {"": unfuse(fused, remainder, network, progress).cpu()}
     mean, spread = (torch.zeros(len(fused), 2, *fused.shape[2:]) for _ in range(2))
     with_picture = slices_with_picture(fused).nonzero()[:, 0].tolist()
-    for done, number in enumerate(with_picture):
-        progress.advance(done, len(with_picture))
+    for number in counted(with_picture, progress):
         found = possible_sources(
             fused[number][None], network, options.draws, options.seed + number, earlier.other_modality
         )

@@ -18,7 +18,7 @@ from medfuse.evaluation.protocol import score
 from medfuse.evaluation.rows import Row, measures_of, write_csv
 from medfuse.evaluation.summary import Mean, interval_notes, summarize_method
 from medfuse.io.output_folder import whole_folder
-from medfuse.progress import Progress, Silent, showing
+from medfuse.progress import Progress, Silent, counted, showing
 from medfuse.report.record import complete_record, file_hash, write_record
 
 _log = logging.getLogger(__name__)
@@ -77,8 +77,7 @@ def _score_all(
     rows: list[Row] = []
     wholes: list[Row] = []
     with showing(progress, "evaluate") as listener:
-        for number, case in enumerate(cases):
-            listener.advance(number, len(cases))
+        for case in counted(cases, listener):
             slices, whole = score_case(case, read_images(case, value_range))
             rows += [*slices, whole]
             wholes.append(whole)

@@ -22,7 +22,7 @@ from medfuse.networks import build
 from medfuse.networks.native import instruction_set, without_kernels
 from medfuse.options import check_choice
 from medfuse.phantom import PhantomOptions, make_phantom
-from medfuse.progress import Progress, Silent, showing
+from medfuse.progress import Progress, Silent, counted, showing
 from medfuse.report.record import complete_record, write_record
 
 _PLAIN_FILE = Path(__file__).parents[2] / "tests" / "benchmarks" / "plain_cddfuse.py"
@@ -213,8 +213,7 @@ def _with_ratios(forms: dict[str, FormSpeed]) -> dict[str, dict[str, Any]]:
 def _grow(name: str, image: Tensor, options: SpeedOptions, threads: int, progress: Progress) -> dict[str, Any]:
     """Fit exponents of time and memory against pixels; a new process for each size, so that peaks are its own."""
     seconds, peaks = [], []
-    for number, side in enumerate(options.growth):
-        progress.advance(number, len(options.growth))
+    for side in counted(options.growth, progress):
         with closing(Form(name, threads, None)) as form:
             idle = form.measure(_of_side(image, 8)).peak_mb
             calls = [form.measure(_of_side(image, side)) for _ in range(options.repeats)]

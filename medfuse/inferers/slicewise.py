@@ -13,7 +13,7 @@ from torch import Tensor
 from medfuse.inferers.device import memory_hint
 from medfuse.inferers.slices import join_slices, slices_with_picture, split_into_slices
 from medfuse.inferers.tiled import bounded
-from medfuse.progress import Progress, Silent
+from medfuse.progress import Progress, Silent, counted
 
 _REFERENCE_PIXELS = 256 * 256
 
@@ -43,13 +43,12 @@ def fuse_slices(
     Raises:
         DeviceError: if the device runs out of memory.
     """
-    progress, network = progress or Silent(), bounded(network)
+    network = bounded(network)
     fused = torch.zeros(slices.shape[0], 1, *slices.shape[2:])
     together = batch_size(slices, slices_per_batch)
     batches = torch.split(slices_with_picture(slices).nonzero()[:, 0], together)
     with torch.inference_mode(), memory_hint(device, together):
-        for number, indices in enumerate(batches):
-            progress.advance(number, len(batches))
+        for indices in counted(batches, progress or Silent()):
             fused[indices] = network(slices[indices].to(device)).float().cpu()
     return fused
 

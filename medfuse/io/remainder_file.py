@@ -61,9 +61,9 @@ def write_remainder(remainder: Remainder, path: Path, overwrite: bool = False) -
         OutputError: if the file is there and shall not be replaced, or cannot be written.
     """
     arrays = {
-        "rest": _planes(np.diff(remainder.rest, axis=-2, prepend=np.int32(0))),  # beyond 32 bits it wraps, and back
-        "beyond": _planes(remainder.beyond),
-        "correction": _planes(remainder.correction),
+        "rest": byte_planes(np.diff(remainder.rest, axis=-2, prepend=np.int32(0))),  # beyond 32 bits it wraps, and back
+        "beyond": byte_planes(remainder.beyond),
+        "correction": byte_planes(remainder.correction),
         "black": np.packbits(remainder.black, axis=-1),
         "step": np.float64(remainder.step),
         "fine_step": np.float64(remainder.fine_step),
@@ -95,9 +95,9 @@ def read_remainder(path: Path) -> Remainder:
 def _unpacked(arrays: Mapping[str, Any]) -> Remainder:
     height, width = (int(side) for side in arrays["size"])
     return Remainder(
-        rest=np.cumsum(_from_planes(arrays["rest"]), axis=-2, dtype=np.int32),
-        beyond=_from_planes(arrays["beyond"]),
-        correction=_from_planes(arrays["correction"]),
+        rest=np.cumsum(_from_byte_planes(arrays["rest"]), axis=-2, dtype=np.int32),
+        beyond=_from_byte_planes(arrays["beyond"]),
+        correction=_from_byte_planes(arrays["correction"]),
         black=np.unpackbits(arrays["black"], axis=-1, count=width).astype(np.bool_),
         step=float(arrays["step"]),
         fine_step=float(arrays["fine_step"]),
@@ -131,13 +131,13 @@ def _write_arrays(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
                 np.save(opened, np.asarray(values), allow_pickle=False)
 
 
-def _planes(values: NDArray[np.int32]) -> NDArray[np.uint8]:
+def byte_planes(values: NDArray[np.int32]) -> NDArray[np.uint8]:
     """Return whole numbers (...) as bytes (4, ...): signs first folded in, so that small numbers have small bytes."""
     folded = ((values << 1) ^ (values >> 31)).astype("<u4")
     return np.ascontiguousarray(np.moveaxis(folded[..., None].view(np.uint8), -1, 0))
 
 
-def _from_planes(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
+def _from_byte_planes(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
     if planes.dtype != np.uint8 or planes.ndim != 5 or planes.shape[0] != 4:
         raise ValueError
     folded = np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view("<u4")[..., 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from medfuse.geometry import Matrix, Points, apply_affine
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Values: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+_Kind = TypeVar("_Kind", bound="np.dtype[Any]")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,13 @@ class Scene:
 
     def thinned(self, most: int) -> Scene:
         """Return the scene with at most this many of its points, evenly taken."""
-        every = max(1, -(-len(self.points_mm) // most))
-        return replace(self, points_mm=self.points_mm[::every], fixed_bins=self.fixed_bins[::every])
+        return replace(self, points_mm=thin(self.points_mm, most), fixed_bins=thin(self.fixed_bins, most))
+
+
+def thin(rows: np.ndarray[Any, _Kind], most: int, seed: int = 0) -> np.ndarray[Any, _Kind]:
+    """Keep at most this many rows, evenly taken; the seed says which of the first ones to begin with."""
+    every = max(1, -(-len(rows) // most))
+    return rows[seed % every :: every]
 
 
 def similarity(scene: Scene, fixed_to_moving_ras: Matrix) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +11,13 @@ import torch
 from medfuse.geometry import Matrix, Points, apply_affine, center_mm
 from medfuse.registration.body import distance_mm, find_body, onto, to_mask, within
 from medfuse.registration.images import Image, affine_of, to_array
-from medfuse.registration.information import Scene, Values, interpolate
+from medfuse.registration.information import Scene, Values, interpolate, thin
 from medfuse.registration.presets import Preset
 from medfuse.registration.pyramid import clipped_pyramid
 from medfuse.registration.refine import Pair
 
 _MOST_SCORE_POINTS = 20_000
 _MOST_HEAD_POINTS = 5_000
-
-_Kind = TypeVar("_Kind", bound="np.dtype[Any]")
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def prepare(
         ),
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
-    return Scans(tuple(pairs), tuple(scenes), _thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers, rims)
+    return Scans(tuple(pairs), tuple(scenes), thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers, rims)
 
 
 def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) -> Scene:
@@ -99,26 +97,25 @@ def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) 
     """
     pair = scans.pairs[number]
     voxels = np.argwhere(to_mask(onto(scans.rims[number], pair.fixed)))
-    voxels = _thin(voxels, samples, seed)
+    voxels = thin(voxels, samples, seed)
     values = _to_bins(to_array(pair.fixed), bins)[tuple(voxels.T)]
-    return Scene(
-        points_mm=apply_affine(affine_of(pair.fixed), voxels.astype(np.float64)),
-        fixed_bins=np.rint(values).astype(np.int64),
-        moving=_to_bins(to_array(pair.moving), bins),
-        world_to_moving=np.asarray(np.linalg.inv(affine_of(pair.moving)), dtype=np.float64),
-        bins=bins,
-    )
+    return _compared(pair.fixed, voxels.astype(np.float64), values, pair.moving, bins)
 
 
 def _scene(fixed: Image, mask: Image, moving: Image, bins: int) -> Scene:
     """Take points of the mask, each shaken within its voxel lest two equal grids attract each other."""
-    voxels = _thin(np.argwhere(to_mask(mask)), _MOST_SCORE_POINTS)
+    voxels = thin(np.argwhere(to_mask(mask)), _MOST_SCORE_POINTS)
     shaken = voxels + np.random.default_rng(0).uniform(-0.5, 0.5, voxels.shape)
     indices = np.clip(shaken, 0.0, np.asarray(fixed.GetSize()) - 1.0)
     values = interpolate(_to_bins(to_array(fixed), bins), indices)
+    return _compared(fixed, indices, values, moving, bins)
+
+
+def _compared(fixed: Image, indices: Points, values: np.ndarray[Any, Any], moving: Image, bins: int) -> Scene:
+    """Put points of the fixed scan, with its values there in bins, beside the moving scan."""
     return Scene(
         points_mm=apply_affine(affine_of(fixed), indices),
-        fixed_bins=np.round(values).astype(np.int64),
+        fixed_bins=np.rint(values).astype(np.int64),
         moving=_to_bins(to_array(moving), bins),
         world_to_moving=np.asarray(np.linalg.inv(affine_of(moving)), dtype=np.float64),
         bins=bins,
@@ -130,9 +127,3 @@ def _to_bins(values: Values, bins: int) -> Values:
     low, high = float(values.min()), float(values.max())
     width = max(high - low, float(np.finfo(np.float32).tiny))
     return np.ascontiguousarray(np.clip((values - low) / width * (bins - 1), 0, bins - 1), dtype=np.float32)
-
-
-def _thin(rows: np.ndarray[Any, _Kind], most: int, seed: int = 0) -> np.ndarray[Any, _Kind]:
-    """Keep at most this many rows, evenly taken; the seed says which of the first ones to begin with."""
-    every = max(1, -(-len(rows) // most))
-    return rows[seed % every :: every]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from medfuse.metrics.fidelity import visual_information_fidelity
 from medfuse.metrics.gradient import edge_transfer
-from medfuse.progress import Progress, Silent
+from medfuse.progress import Progress, Silent, counted
 from medfuse.training.slice_pairs import SlicePair
 from medfuse.training.stages import decomposition_correlations
 
@@ -38,8 +38,7 @@ def score(
         ``{collection: {"edge_transfer": ..., "worst_source_vif": ...}}``; pairs with a blank source do not count.
     """
     rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for number, pair in enumerate(pairs):
-        (progress or Silent()).advance(number, len(pairs))
+    for pair in counted(pairs, progress or Silent()):
         row = _score_pair(fuse, pair.image[None].to(device))
         if not any(math.isnan(value) for value in row):
             rows[pair.collection].append(row)

@@ -26,7 +26,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from medfuse.io.remainder_file import write_remainder
+from medfuse.io.remainder_file import byte_planes, write_remainder
 from medfuse.networks import Unfusing, build
 from medfuse.training.inverse_problem import calibration_error
 from medfuse.training.paired_data import read_training_pairs
@@ -51,9 +51,7 @@ def png_kib(picture: Tensor) -> float:
 def packed_kib(image: Tensor, tolerance: float) -> float:
     """Return the size of sources (1, C, H, W) in whole steps with an error within the tolerance, packed likewise."""
     steps = np.diff((image / (2.0 * tolerance)).round().numpy().astype(np.int32), axis=-2, prepend=np.int32(0))
-    folded = ((steps << 1) ^ (steps >> 31)).astype("<u4")
-    planes = np.moveaxis(folded[..., None].view(np.uint8), -1, 0)
-    return len(lzma.compress(planes.tobytes())) / KIB
+    return len(lzma.compress(byte_planes(steps).tobytes())) / KIB
 
 
 def with_decimals(image: Tensor) -> Tensor:
