@@ -67,7 +67,7 @@ class TwoPassBlock(ComputedBlock):
     """x + attention(norm(x)), then x + feed-forward(norm(x)), at once or in two passes."""
 
     PRODUCTS_SEE = 1  # rows above and below
-    REFINING_SEES = 2
+    REFINING_SEES = 4  # two would do, but that the kernels make rows in fours
 
     def _by_kernels(self, x: Tensor) -> Tensor | None:
         return run_block(self, x, self._weights)

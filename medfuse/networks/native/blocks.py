@@ -14,19 +14,11 @@ from medfuse.networks.channel_products import attention_matrices, no_products
 from medfuse.networks.native.library import address, check, lanes, usable_kernels
 from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once, padded_rows
 
-_KEYS_AT_ONCE = 8
-_TO_PARTS = (  # of a row of three weights for Winograd's F(4, 3), as `to_parts` in kernels.cpp is of pixels
-    (1 / 4, 0.0, 0.0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0.0, 0.0, 1.0),
-)
-_TO_BLENDS = (  # of a column of three weights for F(2, 3), as `to_blends` is of rows
-    (1.0, 0.0, 0.0),
-    (1 / 2, 1 / 2, 1 / 2),
-    (1 / 2, -1 / 2, 1 / 2),
+_KEYS_AT_ONCE, _ROWS_AT_ONCE = 8, 4
+_NEAR, _FAR = 0.625, 1.5
+_TO_PARTS = (  # of three weights in a row for Winograd's F(4, 3), as `to_parts` in kernels.cpp is of pixels
+    (1 / (_NEAR * _FAR) ** 2, 0.0, 0.0),
+    *((x**0 / c, x / c, x**2 / c) for x, c in ((s * p, 2 * p**2 * (p**2 - q**2)) for p, q in ((_NEAR, _FAR), (_FAR, _NEAR)) for s in (1, -1))),
     (0.0, 0.0, 1.0),
 )
 
@@ -156,7 +148,7 @@ def refine_rows(
 
     Args:
         owner: as for ``run_block``.
-        x: (B, C, H, W), with two rows above and below those wanted, where the image has them.
+        x: (B, C, H, W), with four rows above and below those wanted, where the image has them.
         rows: the first, and the one after the last.
         weights: as for ``run_block``.
         matrices: (B, C, C) of ``attention_matrices``.
@@ -168,8 +160,8 @@ def refine_rows(
     if ready is None:
         return None
     (first, end), values = rows, torch.empty_like(ready.x)
-    # One row above would do. Rows are made in pairs, and these are the pairs of the whole image: the same bits.
-    _attend(ready, (max(first - 2, 0), min(end + 1, x.shape[2])), ready.packed.values, values, None)
+    # One row above would do. Rows are made in fours, and these are the fours of the whole image: the same bits.
+    _attend(ready, (max(first - _ROWS_AT_ONCE, 0), min(end + 1, x.shape[2])), ready.packed.values, values, None)
     return _refine(ready, rows, values, matrices)[:, :, first:end]
 
 
@@ -230,8 +222,8 @@ def _pack_projection(w: BlockWeights, part: slice, width: int) -> _Projection:
         return _Projection(packed_matrix(qkv[part], width), packed_depthwise(spread[part]))
     # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
     kernel = torch.einsum("omyx,mi->yxoi", spread.double(), qkv.double())
-    parts, blends = (torch.tensor(each, dtype=torch.float64) for each in (_TO_PARTS, _TO_BLENDS))
-    rows = torch.einsum("px,by,yxoi->pboi", parts, blends, kernel).flatten(0, 1)
+    parts = torch.tensor(_TO_PARTS, dtype=torch.float64)
+    rows = torch.einsum("px,by,yxoi->pboi", parts, parts, kernel).flatten(0, 1)
     return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
 
 

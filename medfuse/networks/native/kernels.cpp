@@ -96,12 +96,25 @@ inline Vec gelu(Vec x) {
 
 inline Vec relu6(Vec x) { return most(least(x, all(6.0f)), all(0.0f)); }
 
-// What becomes of a sum: it is stored, or added to what is there, or goes through ReLU6.
+// What becomes of a sum: it is stored, or added to a base, or goes through ReLU6.
 enum Then { STORE, ADD, RELU6 };
 
-inline void put(float* to, Vec sum, Then then) {
-  store(to, then == ADD ? load(to) + sum : then == RELU6 ? relu6(sum) : sum);
+template <Then then>
+inline void put(float* to, Vec sum, const float* base) {
+  if constexpr (then == ADD) sum = load(base) + sum;
+  store(to, then == RELU6 ? relu6(sum) : sum);
 }
+
+// Some channels of pixels that lie `step` floats apart.
+template <class Float>
+struct Pixels {
+  Float* first = nullptr;
+  int step = 0;
+  Float* operator[](int p) const { return first + p * step; }
+  Pixels from(int p, int channel = 0) const { return {first + p * step + channel, step}; }
+};
+typedef Pixels<const float> In;
+typedef Pixels<float> Out;
 
 // Calls work(job) for each job, on as many threads as asked. Returns false if memory ran out.
 template <class Work>
@@ -155,38 +168,38 @@ struct Rows {
   Buffer values;
 };
 
-// Put bias + a (P x inputs) * w (inputs x NV vectors) into out (P x NV vectors). What is added to is added to once, at the
-// end: a sum that begins at a large value loses digits of every product.
-template <int P, int NV>
-inline void block(const float* a, int step, const float* w, int inputs, const float* bias, Then then, float* out, int out_step) {
-  Vec acc[P][NV];
-  for (int p = 0; p < P; ++p)
-    for (int v = 0; v < NV; ++v) acc[p][v] = bias ? load(bias + v * LANES) : Vec{};
+// Put a (P x inputs) * w (inputs x NV vectors) into out (P x NV vectors). What it is added to is added once, at the end: a
+// sum that begins at a large value loses digits of every product.
+template <Then then, int P, int NV>
+inline void block(In a, const float* w, int inputs, Out out, In base) {
+  Vec acc[P][NV] = {};
   for (int k = 0; k < inputs; ++k) {
     Vec b[NV];
     for (int v = 0; v < NV; ++v) b[v] = load(w + (size_t(k) * NV + v) * LANES);
     for (int p = 0; p < P; ++p)
-      for (int v = 0; v < NV; ++v) acc[p][v] += a[p * step + k] * b[v];
+      for (int v = 0; v < NV; ++v) acc[p][v] += a[p][k] * b[v];
   }
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
-    for (int v = 0; v < NV; ++v) put(out + p * out_step + v * LANES, acc[p][v], then);
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) put<then>(out[p] + v * LANES, acc[p][v], base[p] + v * LANES);
 }
 
-template <int NV>
-void panel(const float* a, int step, int pixels, const float* w, int inputs, const float* bias, Then then, float* out, int out_step) {
+template <Then then, int NV>
+void panel(In a, int pixels, const float* w, int inputs, Out out, In base) {
   int p = 0;
-  for (; p + PIXELS <= pixels; p += PIXELS) block<PIXELS, NV>(a + p * step, step, w, inputs, bias, then, out + p * out_step, out_step);
-  for (; p + 2 <= pixels; p += 2) block<2, NV>(a + p * step, step, w, inputs, bias, then, out + p * out_step, out_step);
-  for (; p < pixels; ++p) block<1, NV>(a + p * step, step, w, inputs, bias, then, out + p * out_step, out_step);
+  for (; p + PIXELS <= pixels; p += PIXELS) block<then, PIXELS, NV>(a.from(p), w, inputs, out.from(p), base.from(p));
+  for (; p + 2 <= pixels; p += 2) block<then, 2, NV>(a.from(p), w, inputs, out.from(p), base.from(p));
+  for (; p < pixels; ++p) block<then, 1, NV>(a.from(p), w, inputs, out.from(p), base.from(p));
 }
 
-// The same for many pixels, one every `step` floats, and any number of outputs.
-void multiply(const float* a, int step, int pixels, const float* w, int inputs, int outputs, const float* bias, Then then, float* out,
-              int out_step) {
+// The same for many pixels and any number of outputs.
+template <Then then = STORE>
+void multiply(In a, int pixels, const float* w, int inputs, int outputs, Out out, In base = {}) {
   for (int n = 0; n < outputs;) {
     const int vectors = (outputs - n) / LANES, nv = vectors >= 4 && WIDEST == 4 ? 4 : vectors >= 2 ? 2 : 1;
-    const auto of_width = nv == 4 ? panel<WIDEST> : nv == 2 ? panel<2> : panel<1>;
-    of_width(a, step, pixels, w + size_t(n) * inputs, inputs, bias ? bias + n : nullptr, then, out + n, out_step);
+    const auto of_width = nv == 4 ? panel<then, WIDEST> : nv == 2 ? panel<then, 2> : panel<then, 1>;
+    of_width(a, pixels, w + size_t(n) * inputs, inputs, out.from(0, n), then == ADD ? base.from(0, n) : base);
     n += nv * LANES;
   }
 }
@@ -209,39 +222,40 @@ void normalize(const float* x, int pixels, int channels, const float* scale, con
   }
 }
 
-// Depthwise 3x3 of P pixels: channels c to c + LANES of out from channels `from` of three rows with a margin of one.
+// Add to P pixels the depthwise 3x3 of a vector of channels, which is `from` in three rows with a margin of one.
 template <int P>
-inline void depthwise_block(float* const rows[3], int x, int from, int c, const float* w, int channels, Then then, float* out) {
-  Vec acc[P] = {};
+inline void spread(float* const rows[3], int x, int from, const float* w, int channels, Vec acc[P]) {
   for (int y = 0; y < 3; ++y) {
     const float* row = rows[y] + x * channels + from;
     Vec k[3];
-    for (int i = 0; i < 3; ++i) k[i] = load(w + (y * 3 + i) * channels + c);
+    for (int i = 0; i < 3; ++i) k[i] = load(w + (y * 3 + i) * channels);
     for (int p = 0; p < P + 2; ++p) {  // each value is read once, for up to three sums
       const Vec value = load(row + p * channels);
       for (int i = 0; i < 3; ++i)
         if (p - i >= 0 && p - i < P) acc[p - i] += k[i] * value;
     }
   }
-  for (int p = 0; p < P; ++p) put(out + (x + p) * channels + c, acc[p], then);
 }
 
-template <int P>
-inline void depthwise_pixels(float* const rows[3], int x, int channels, const float* w, int partner, Then then, float* out) {
-  for (int c = 0; c < channels; c += LANES) depthwise_block<P>(rows, x, c, c, w, channels, then, out);
-  if (partner == 0) return;
-  for (int c = 0; c < channels; c += LANES) {
-    const int from = c % (2 * partner) < partner ? c + partner : c - partner;
-    depthwise_block<P>(rows, x, from, c, w + 9 * channels, channels, ADD, out);
+template <Then then, int P>
+inline void depthwise_pixels(float* const rows[3], int x, int channels, const float* w, int partner, float* out) {
+  const int run = partner > 0 ? partner : channels;
+  for (int c = 0, away = partner, end = run; c < channels; c += LANES) {
+    if (c == end) away = -away, end += run;
+    Vec acc[P] = {};
+    spread<P>(rows, x, c, w + c, channels, acc);
+    if (partner > 0) spread<P>(rows, x, c + away, w + 9 * channels + c, channels, acc);
+    for (int p = 0; p < P; ++p) put<then>(out + (x + p) * channels + c, acc[p], nullptr);
   }
 }
 
 // A few pixels at a time, so that what they read is still in the nearest cache for the next channels. With `partner` above
 // 0 each output also has a second input, that many channels away within a half of the map.
-void depthwise(float* const rows[3], int pixels, int channels, const float* w, int partner, Then then, float* out) {
+template <Then then = STORE>
+void depthwise(float* const rows[3], int pixels, int channels, const float* w, int partner, float* out) {
   int x = 0;
-  for (; x + SPREAD_PIXELS <= pixels; x += SPREAD_PIXELS) depthwise_pixels<SPREAD_PIXELS>(rows, x, channels, w, partner, then, out);
-  for (; x < pixels; ++x) depthwise_pixels<1>(rows, x, channels, w, partner, then, out);
+  for (; x + SPREAD_PIXELS <= pixels; x += SPREAD_PIXELS) depthwise_pixels<then, SPREAD_PIXELS>(rows, x, channels, w, partner, out);
+  for (; x < pixels; ++x) depthwise_pixels<then, 1>(rows, x, channels, w, partner, out);
 }
 
 // Fill a row of a map, columns x0 - margin to x1 + margin, by fill(first column, columns, where); black beyond the image.
@@ -256,61 +270,38 @@ void padded_row(const Tile& tile, int y, int margin, int channels, float* row, F
   std::memset(row + filled * channels, 0, (all_columns - filled) * channels * sizeof(float));
 }
 
-// A dense 3x3 takes 24 products for every eight pixels, four of each of two rows, where 72 would be due: Winograd's F(4, 3)
-// along rows and F(2, 3) across them (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016).
-constexpr int STEP = 4, PARTS = 6, BLENDS = 4;
+// A dense 3x3 takes 36 products for every 4 x 4 pixels, where 144 would be due: Winograd's F(4, 3) along rows and across them
+// (Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016).
+// Its polynomials meet at 0, infinity and these points, plus and minus: they lose half as many digits as 1 and 2.
+constexpr int STEP = 4, PARTS = 6;
+constexpr float NEAR = 0.625f, FAR = 1.5f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
 
-// From a row of STEP * steps + 2 pixels to its parts (PARTS x steps x channels).
-void to_parts(const float* row, int steps, int channels, float* parts) {
-  const size_t part = size_t(steps) * channels;
-  for (int s = 0; s < steps; ++s)
-    for (int c = 0; c < channels; c += LANES) {
-      Vec d[PARTS];
-      for (int i = 0; i < PARTS; ++i) d[i] = load(row + (s * STEP + i) * channels + c);
-      const Vec a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], e = d[4] - d[2], f = 2.0f * (d[3] - d[1]);
-      float* to = parts + s * channels + c;
-      store(to, 4.0f * d[0] - 5.0f * d[2] + d[4]);
-      store(to + part, a + b);
-      store(to + 2 * part, a - b);
-      store(to + 3 * part, e + f);
-      store(to + 4 * part, e - f);
-      store(to + 5 * part, 4.0f * d[1] - 5.0f * d[3] + d[5]);
-    }
-}
-
-// From products of parts (PARTS x steps x channels) to a row of STEP * steps pixels.
-void from_parts(const float* products, int steps, int channels, float* row) {
-  const size_t part = size_t(steps) * channels;
-  for (int s = 0; s < steps; ++s)
-    for (int c = 0; c < channels; c += LANES) {
-      Vec m[PARTS];
-      for (int i = 0; i < PARTS; ++i) m[i] = load(products + i * part + s * channels + c);
-      const Vec a = m[1] + m[2], b = m[1] - m[2], e = m[3] + m[4], f = m[3] - m[4];
-      float* to = row + s * STEP * channels + c;
-      store(to, m[0] + a + e);
-      store(to + channels, b + 2.0f * f);
-      store(to + 2 * channels, a + 4.0f * e);
-      store(to + 3 * channels, b + 8.0f * f + m[5]);
-    }
-}
-
-// From four rows of `count` values to the blends (BLENDS x count) that two rows of a convolution are made of.
-void to_blends(const float* const rows[4], int count, float* blends) {
+// From six runs of `count` values, of which four values a run apart are wanted, to their parts, `apart` floats away.
+inline void to_parts(const float* const runs[PARTS], int count, float* parts, size_t apart) {
   for (int i = 0; i < count; i += LANES) {
-    const Vec a = load(rows[0] + i), b = load(rows[1] + i), c = load(rows[2] + i), d = load(rows[3] + i);
-    store(blends + i, a - c);
-    store(blends + count + i, b + c);
-    store(blends + 2 * count + i, c - b);
-    store(blends + 3 * count + i, b - d);
+    Vec d[PARTS];
+    for (int k = 0; k < PARTS; ++k) d[k] = load(runs[k] + i);
+    const Vec a = d[4] - FAR2 * d[2], b = NEAR * (d[3] - FAR2 * d[1]), e = d[4] - NEAR2 * d[2], f = FAR * (d[3] - NEAR2 * d[1]);
+    float* to = parts + i;
+    store(to, NEAR2 * FAR2 * d[0] - (NEAR2 + FAR2) * d[2] + d[4]);
+    store(to + apart, a + b);
+    store(to + 2 * apart, a - b);
+    store(to + 3 * apart, e + f);
+    store(to + 4 * apart, e - f);
+    store(to + 5 * apart, NEAR2 * FAR2 * d[1] - (NEAR2 + FAR2) * d[3] + d[5]);
   }
 }
 
-// From products of blends (BLENDS x count) to two rows.
-void from_blends(const float* products, int count, float* upper, float* lower) {
+// From products of parts, `apart` floats away, to four runs of `count` values.
+inline void from_parts(const float* products, size_t apart, int count, float* const runs[STEP]) {
   for (int i = 0; i < count; i += LANES) {
-    const Vec b = load(products + count + i), c = load(products + 2 * count + i);
-    store(upper + i, load(products + i) + (b + c));
-    store(lower + i, (b - c) - load(products + 3 * count + i));
+    Vec m[PARTS];
+    for (int k = 0; k < PARTS; ++k) m[k] = load(products + k * apart + i);
+    const Vec a = m[1] + m[2], b = m[1] - m[2], e = m[3] + m[4], f = m[3] - m[4];
+    store(runs[0] + i, m[0] + a + e);
+    store(runs[1] + i, NEAR * b + FAR * f);
+    store(runs[2] + i, NEAR2 * a + FAR2 * e);
+    store(runs[3] + i, NEAR * NEAR2 * b + FAR * FAR2 * f + m[5]);
   }
 }
 
@@ -355,36 +346,46 @@ struct Attend {
     for (int y = tile.y0 - 1; y <= tile.y1; ++y) {
       padded_row(tile, y, 1, outputs, ring[y], [&](int first, int count, float* where) {
         normalized(tile, y, first, count, row.data());
-        multiply(row.data(), channels, count, project, channels, outputs, nullptr, STORE, where, outputs);
+        multiply({row.data(), channels}, count, project, channels, outputs, {where, outputs});
       });
       if (y - 1 < tile.y0) continue;
       float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
-      depthwise(rows, columns, outputs, depthwise_weights, 0, STORE, qkv.data());
+      depthwise(rows, columns, outputs, depthwise_weights, 0, qkv.data());
       finish(tile, y - 1, qkv.data(), sums);
     }
   }
 
   void dense(const Tile& tile, double* sums) const {
     const int columns = tile.columns(), steps = (columns + STEP - 1) / STEP, count = steps * channels, made = steps * outputs;
-    Rows ring(PARTS * steps, channels, BLENDS);
-    Buffer row(size_t(STEP * steps + 2) * channels), blends(size_t(BLENDS) * count), products(size_t(BLENDS) * made);
-    Buffer upper(size_t(PARTS) * made), lower(upper.size()), qkv(size_t(STEP) * made);
-    for (int y = tile.y0 - 1; y <= tile.y1 + 1; ++y) {
+    const int end = tile.y0 + (tile.y1 - tile.y0 + STEP - 1) / STEP * STEP;
+    Rows ring(PARTS * steps, channels, PARTS), products_of_rows(PARTS * steps, outputs, STEP);
+    Buffer row(size_t(STEP * steps + 2) * channels), blends(size_t(PARTS) * count), products(size_t(PARTS) * made), qkv(size_t(STEP) * made);
+    for (int y = tile.y0 - 1; y <= end; ++y) {
       padded_row(tile, y, 1, channels, row.data(), [&](int first, int count, float* where) { normalized(tile, y, first, count, where); });
-      to_parts(row.data(), steps, channels, ring[y]);
-      if (y < tile.y0 + 2 || (y - tile.y0) % 2) continue;  // two more rows are there: two can be made
-      for (int part = 0; part < PARTS; ++part) {
-        const float* rows[4];
-        for (int i = 0; i < 4; ++i) rows[i] = ring[y - 3 + i] + part * count;
-        to_blends(rows, count, blends.data());
-        for (int i = 0; i < BLENDS; ++i)
-          multiply(blends.data() + i * count, channels, steps, project + size_t(part * BLENDS + i) * channels * outputs, channels, outputs,
-                   nullptr, STORE, products.data() + i * made, outputs);
-        from_blends(products.data(), made, upper.data() + part * made, lower.data() + part * made);
+      for (int s = 0; s < steps; ++s) {
+        const float* pixels[PARTS];
+        for (int i = 0; i < PARTS; ++i) pixels[i] = row.data() + (s * STEP + i) * channels;
+        to_parts(pixels, channels, ring[y] + s * channels, count);
       }
-      for (int i = 0; i < 2 && y - 2 + i < tile.y1; ++i) {
-        from_parts(i == 0 ? upper.data() : lower.data(), steps, outputs, qkv.data());
-        finish(tile, y - 2 + i, qkv.data(), sums);
+      if (y == tile.y0 || (y - tile.y0) % STEP) continue;  // the last row that four more need
+      for (int part = 0; part < PARTS; ++part) {
+        const float* rows[PARTS];
+        float* made_rows[STEP];
+        for (int i = 0; i < PARTS; ++i) rows[i] = ring[y - 5 + i] + part * count;
+        for (int i = 0; i < STEP; ++i) made_rows[i] = products_of_rows[i] + part * made;
+        to_parts(rows, count, blends.data(), count);
+        for (int i = 0; i < PARTS; ++i)
+          multiply({blends.data() + i * count, channels}, steps, project + size_t(part * PARTS + i) * channels * outputs, channels, outputs,
+                   {products.data() + i * made, outputs});
+        from_parts(products.data(), made, made, made_rows);
+      }
+      for (int i = 0; i < STEP && y - STEP + i < tile.y1; ++i) {
+        for (int s = 0; s < steps; ++s) {
+          float* pixels[STEP];
+          for (int k = 0; k < STEP; ++k) pixels[k] = qkv.data() + (s * STEP + k) * outputs;
+          from_parts(products_of_rows[i] + s * outputs, made, outputs, pixels);
+        }
+        finish(tile, y - STEP + i, qkv.data(), sums);
       }
     }
   }
@@ -416,20 +417,18 @@ struct Refine {
       padded_row(tile, y, 1, both, ring[y], [&](int first, int count, float* where) {
         float* sums = attended[y] + (first - tile.x0 + 1) * channels;
         const size_t begin = tile.pixel(y, first) * channels;
-        std::memcpy(sums, x + begin, size_t(count) * channels * sizeof(float));
-        multiply(values + begin, channels, count, matrix, channels, channels, nullptr, ADD, sums, channels);
+        multiply<ADD>({values + begin, channels}, count, matrix, channels, channels, {sums, channels}, {x + begin, channels});
         normalize(sums, count, channels, scale, shift, normalized.data());
-        multiply(normalized.data(), channels, count, project_in, channels, both, nullptr, STORE, where, both);
+        multiply({normalized.data(), channels}, count, project_in, channels, both, {where, both});
       });
       if (y - 1 < tile.y0) continue;
       float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
-      depthwise(rows, columns, both, depthwise_weights, partner, STORE, gated.data());
+      depthwise(rows, columns, both, depthwise_weights, partner, gated.data());
       for (int p = 0; p < columns; ++p)
         for (float *gate = gated.data() + p * both, *end = gate + hidden; gate < end; gate += LANES)
           store(gate, gelu(load(gate)) * load(gate + hidden));
       float* result = out + tile.pixel(y - 1, tile.x0) * channels;
-      std::memcpy(result, attended[y - 1] + channels, size_t(columns) * channels * sizeof(float));
-      multiply(gated.data(), both, columns, project_out, hidden, channels, nullptr, ADD, result, channels);
+      multiply<ADD>({gated.data(), both}, columns, project_out, hidden, channels, {result, channels}, {attended[y - 1] + channels, channels});
     }
   }
 };
@@ -444,10 +443,10 @@ struct Couple {
   float* out;
 
   // Make a row of hidden values, relu6(in * w), with reflected columns at the ends of the image.
-  void hidden_row(const Tile& tile, const float* z, int step, int margin, const float* w, int outputs, float* row) const {
+  void hidden_row(const Tile& tile, In z, int margin, const float* w, int outputs, float* row) const {
     const int half = channels / 2, first = std::max(tile.x0 - margin, 0), last = std::min(tile.x1 + margin, tile.width);
     float* at_zero = row + (margin - tile.x0) * outputs;  // where column 0 of the image would be
-    multiply(z, step, last - first, w, half, outputs, nullptr, RELU6, at_zero + first * outputs, outputs);
+    multiply<RELU6>(z, last - first, w, half, outputs, {at_zero + first * outputs, outputs});
     if (first == 0) std::memcpy(at_zero - outputs, at_zero + reflected(-1, tile.width) * outputs, outputs * sizeof(float));
     if (last == tile.width)
       std::memcpy(at_zero + last * outputs, at_zero + reflected(last, tile.width) * outputs, outputs * sizeof(float));
@@ -456,7 +455,7 @@ struct Couple {
   static void active_depthwise(Rows& ring, const Tile& tile, int y, int skip, int pixels, const float* w, float* result) {
     float* rows[3];
     for (int i = 0; i < 3; ++i) rows[i] = ring[reflected(y - 1 + i, tile.height)] + skip * ring.channels;
-    depthwise(rows, pixels, ring.channels, w, 0, RELU6, result);
+    depthwise<RELU6>(rows, pixels, ring.channels, w, 0, result);
   }
 
   void finish(float* row, int pixels, const float* rho, const float* eta) const {
@@ -480,17 +479,18 @@ struct Couple {
     const int top = std::max(tile.y0 - 2, 0), bottom = std::min(tile.y1 + 2, tile.height);
     int moved = std::max(tile.y0 - 1, 0), done = tile.y0;  // the next rows of the two later stages
     for (int y = top; y < bottom; ++y) {
-      multiply(x + tile.pixel(y, x0) * channels, channels, x1 - x0, mixing, channels, channels, bias, STORE, mixed_at(y, x0), channels);
-      hidden_row(tile, mixed_at(y, x0), channels, 2, phi_in, channels, first_hidden[y] + channels);
+      const Out z{mixed_at(y, x0), channels};
+      multiply<ADD>({x + tile.pixel(y, x0) * channels, channels}, x1 - x0, mixing, channels, channels, z, {bias, 0});
+      hidden_row(tile, {z.first, channels}, 2, phi_in, channels, first_hidden[y] + channels);
       for (; moved < std::min(tile.y1 + 1, tile.height) && (moved < y || y == tile.height - 1); ++moved) {
-        float* z2 = mixed_at(moved, inner0) + half;
+        const Out z2{mixed_at(moved, inner0) + half, channels};
         active_depthwise(first_hidden, tile, moved, inner0 - tile.x0 + 2, inner1 - inner0, phi_depthwise, one.data());
-        multiply(one.data(), channels, inner1 - inner0, phi_out, channels, half, nullptr, ADD, z2, channels);
-        hidden_row(tile, z2, channels, 1, both_in, 2 * channels, both_hidden[moved]);
+        multiply<ADD>({one.data(), channels}, inner1 - inner0, phi_out, channels, half, z2, {z2.first, channels});
+        hidden_row(tile, {z2.first, channels}, 1, both_in, 2 * channels, both_hidden[moved]);
         for (; done < tile.y1 && (done < moved || moved == tile.height - 1); ++done) {
           active_depthwise(both_hidden, tile, done, 0, columns, both_depthwise, two.data());
-          multiply(two.data(), 2 * channels, columns, rho_out, channels, half, nullptr, STORE, rho.data(), half);
-          multiply(two.data() + channels, 2 * channels, columns, eta_out, channels, half, nullptr, STORE, eta.data(), half);
+          multiply({two.data(), 2 * channels}, columns, rho_out, channels, half, {rho.data(), half});
+          multiply({two.data() + channels, 2 * channels}, columns, eta_out, channels, half, {eta.data(), half});
           float* result = out + tile.pixel(done, tile.x0) * channels;
           std::memcpy(result, mixed_at(done, tile.x0), size_t(columns) * channels * sizeof(float));
           finish(result, columns, rho.data(), eta.data());
