@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
@@ -15,12 +16,7 @@ from medfuse.networks.native.library import address, check, lanes, usable_kernel
 from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once, padded_rows
 
 _KEYS_AT_ONCE, _ROWS_AT_ONCE = 8, 4
-_NEAR, _FAR = 0.625, 1.5
-_TO_PARTS = (  # of three weights in a row for Winograd's F(4, 3), as `to_parts` in kernels.cpp is of pixels
-    (1 / (_NEAR * _FAR) ** 2, 0.0, 0.0),
-    *((x**0 / c, x / c, x**2 / c) for x, c in ((s * p, 2 * p**2 * (p**2 - q**2)) for p, q in ((_NEAR, _FAR), (_FAR, _NEAR)) for s in (1, -1))),
-    (0.0, 0.0, 1.0),
-)
+_NEAR, _FAR = 0.625, 1.5  # the points of Winograd's F(4, 3) beside 0 and infinity, as in kernels.cpp
 
 
 class BlockWeights(NamedTuple):
@@ -222,7 +218,7 @@ def _pack_projection(w: BlockWeights, part: slice, width: int) -> _Projection:
         return _Projection(packed_matrix(qkv[part], width), packed_depthwise(spread[part]))
     # Two linear maps in a row are one: a dense 3x3 from C to 3C costs a third of one from 3C to 3C.
     kernel = torch.einsum("omyx,mi->yxoi", spread.double(), qkv.double())
-    parts = torch.tensor(_TO_PARTS, dtype=torch.float64)
+    parts = _to_parts()
     rows = torch.einsum("px,by,yxoi->pboi", parts, parts, kernel).flatten(0, 1)
     return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
 
@@ -251,3 +247,14 @@ def _pack_groups_of_two(w: BlockWeights, width: int) -> _FeedForward:
         torch.cat([packed_depthwise(own), packed_depthwise(other)]),
         packed_matrix(w.project_out[:, order, 0, 0], width),
     )
+
+
+def _to_parts() -> Tensor:
+    """Return the (6, 3) matrix from three weights in a row to their parts, as `to_parts` in kernels.cpp is of pixels.
+
+    A row is the polynomial of the weights at a point, over the product of the point's distances from the others.
+    """
+    points = (0.0, _NEAR, -_NEAR, _FAR, -_FAR)
+    away = (math.prod(point - other for other in points if other != point) for point in points)
+    at_points = [[point**power / product for power in range(3)] for point, product in zip(points, away, strict=True)]
+    return torch.tensor([*at_points, [0.0, 0.0, 1.0]], dtype=torch.float64)

@@ -44,7 +44,7 @@ struct OnLines {
 typedef std::vector<float, OnLines<float>> Buffer;
 
 constexpr int WIDEST = LANES == 16 ? 4 : 2;  // vectors in a panel of a matrix; with PIXELS they fill the registers
-constexpr int PIXELS = 6, SPREAD_PIXELS = 3;  // in a block of a product, and of a depthwise convolution
+constexpr int PIXELS = 6, GATED_PIXELS = 12;  // in a block of a product or a depthwise convolution, and gated together
 constexpr int TILE_ROWS = 64, TILE_COLUMNS = 128;
 
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
@@ -254,7 +254,8 @@ inline void depthwise_pixels(float* const rows[3], int x, int channels, const fl
 template <Then then = STORE>
 void depthwise(float* const rows[3], int pixels, int channels, const float* w, int partner, float* out) {
   int x = 0;
-  for (; x + SPREAD_PIXELS <= pixels; x += SPREAD_PIXELS) depthwise_pixels<then, SPREAD_PIXELS>(rows, x, channels, w, partner, out);
+  for (; x + PIXELS <= pixels; x += PIXELS) depthwise_pixels<then, PIXELS>(rows, x, channels, w, partner, out);
+  for (; x + 2 <= pixels; x += 2) depthwise_pixels<then, 2>(rows, x, channels, w, partner, out);
   for (; x < pixels; ++x) depthwise_pixels<then, 1>(rows, x, channels, w, partner, out);
 }
 
@@ -412,7 +413,7 @@ struct Refine {
     const int columns = tile.columns(), wide = columns + 2, both = 2 * hidden;
     const float* matrix = attention + size_t(tile.image) * channels * channels;
     Rows attended(wide, channels), ring(wide, both);
-    Buffer normalized(size_t(wide) * channels), gated(size_t(columns) * both);
+    Buffer normalized(size_t(wide) * channels), gated(size_t(columns) * hidden), few(size_t(GATED_PIXELS) * both);
     for (int y = tile.y0 - 1; y <= tile.y1; ++y) {
       padded_row(tile, y, 1, both, ring[y], [&](int first, int count, float* where) {
         float* sums = attended[y] + (first - tile.x0 + 1) * channels;
@@ -422,14 +423,20 @@ struct Refine {
         multiply({normalized.data(), channels}, count, project_in, channels, both, {where, both});
       });
       if (y - 1 < tile.y0) continue;
-      float* rows[3] = {ring[y - 2], ring[y - 1], ring[y]};
-      depthwise(rows, columns, both, depthwise_weights, partner, gated.data());
-      for (int p = 0; p < columns; ++p)
-        for (float *gate = gated.data() + p * both, *end = gate + hidden; gate < end; gate += LANES)
-          store(gate, gelu(load(gate)) * load(gate + hidden));
+      for (int p = 0; p < columns; p += GATED_PIXELS) {  // few enough to stay in the nearest cache
+        const int count = std::min(GATED_PIXELS, columns - p);
+        float* rows[3] = {ring[y - 2] + p * both, ring[y - 1] + p * both, ring[y] + p * both};
+        depthwise(rows, count, both, depthwise_weights, partner, few.data());
+        gate(few.data(), count, gated.data() + p * hidden);
+      }
       float* result = out + tile.pixel(y - 1, tile.x0) * channels;
-      multiply<ADD>({gated.data(), both}, columns, project_out, hidden, channels, {result, channels}, {attended[y - 1] + channels, channels});
+      multiply<ADD>({gated.data(), hidden}, columns, project_out, hidden, channels, {result, channels}, {attended[y - 1] + channels, channels});
     }
+  }
+
+  void gate(const float* spread, int pixels, float* gated) const {
+    for (; pixels-- > 0; spread += 2 * hidden, gated += hidden)
+      for (int c = 0; c < hidden; c += LANES) store(gated + c, gelu(load(spread + c)) * load(spread + hidden + c));
   }
 };
 
