@@ -137,7 +137,8 @@ class SharedEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Features:
         """Split an image (B, 1, H, W) in [0, 1] into its features."""
-        shared = self.blocks(self.patch_embedding(image))
+        # Under autocast too, what blocks add to keeps the digits of the image.
+        shared = self.blocks(self.patch_embedding(image).to(image.dtype))
         return Features(self.base_branch(shared), self.detail_branch(shared), shared)
 
 
@@ -157,7 +158,8 @@ class Decoder(nn.Module):
 
     def forward(self, base: Tensor, detail: Tensor) -> Tensor:
         """Map features, each (B, C, H, W), to logits (B, 1, H, W)."""
-        logits: Tensor = self.output(self.blocks(self.reduce(torch.cat([base, detail], dim=1))))
+        reduced = self.reduce(torch.cat([base, detail], dim=1)).to(base.dtype)
+        logits: Tensor = self.output(self.blocks(reduced))
         return logits
 
 

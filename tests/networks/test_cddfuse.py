@@ -177,3 +177,13 @@ def test_exported_network_takes_any_batch_and_size(small: CDDFuse) -> None:
 def test_impossible_numbers_are_refused(numbers: dict[str, int]) -> None:
     with pytest.raises(OptionError, match=next(iter(numbers))):
         CDDFuseConfig(**numbers)
+
+
+@torch.no_grad()
+def test_bfloat16_stays_near_and_keeps_what_blocks_add_to() -> None:
+    network, image = build("cddfuse", "default"), pair(1, 2, 40, 48)
+    exact = network(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused, first, _ = network.decompose_and_fuse(image)
+    assert {feature.dtype for feature in (fused, first.base, first.shared)} == {torch.float32}
+    assert 1e-6 < (fused - exact).abs().max().item() < 0.01
