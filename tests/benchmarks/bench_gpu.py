@@ -1,7 +1,7 @@
 """CDDFuse on a GPU: the plain form against medfuse's, in turns, with errors, the share of the card, and training.
 
     python tests/benchmarks/bench_gpu.py [--data SLICES] [--device cuda] [--size 256] [--slices 10] [--repeats 10]
-        [--form NAME ...] [--patches 8] [--copied-mib 4096] [--matrix 8192]
+        [--form NAME ...] [--patches 8] [--side 128] [--volume 150] [--copied-mib 4096] [--matrix 8192]
 
 Errors are from the plain form without TF32, on the validation slices of SLICES (a folder with ``splits.json``), or on
 noise. Inductor keeps what it compiled on disk: run twice, and the second first call is one that finds it.
@@ -33,8 +33,6 @@ from torch import Tensor, nn
 from medfuse.evaluation.pairs import read_image_pairs
 from medfuse.networks import CDDFuse, CDDFuseConfig, build
 
-VOLUME_SLICES = 150
-PATCH_SIDE = 128
 LEAST_SQUARE = 1e-20  # what two equal pictures are taken to differ by, so that their PSNR is a number
 
 
@@ -73,7 +71,7 @@ def compare(chosen: Namespace, device: torch.device) -> None:
         print(f"| {name} | {each:.2f} | {ratio:.1f} | {largest:.1e} | {psnr:.0f} | {first[name]:.1f} |")
     fastest = min(times, key=lambda name: statistics.median(times[name]))
     print_share(chosen, device, network, image, fastest, statistics.median(times[fastest]))
-    print_volume(forms[fastest], fastest, image, device)
+    print_volume(forms[fastest], fastest, image, chosen.volume, device)
 
 
 def print_share(
@@ -88,12 +86,12 @@ def print_share(
         print(f"{name}, {what}: {own / 1e9:.1f} of {limit / 1e9:.1f} G{unit} measured, {own / limit:.0%}")
 
 
-def print_volume(form: Form, name: str, image: Tensor, device: torch.device) -> None:
+def print_volume(form: Form, name: str, image: Tensor, wanted: int, device: torch.device) -> None:
     """Print the seconds of a whole volume by a form, from the computer's memory and back."""
     slices = image.cpu()
 
     def fuse_volume() -> Tensor:
-        batches = -(-VOLUME_SLICES // slices.shape[0])
+        batches = -(-wanted // slices.shape[0])
         return torch.cat([form(slices.to(device)).cpu() for _ in range(batches)])
 
     spent, fused = seconds_of(fuse_volume, device)
@@ -110,7 +108,7 @@ def compare_training(chosen: Namespace, device: torch.device) -> None:
         "medfuse, bfloat16": ours,
         "recomputed, bfloat16": recomputed,
     }
-    patches = torch.rand(chosen.patches, 2, PATCH_SIDE, PATCH_SIDE, device=device)
+    patches = torch.rand(chosen.patches, 2, chosen.side, chosen.side, device=device)
 
     def step(name: str) -> Tensor:
         networks[name].zero_grad()
@@ -128,7 +126,7 @@ def compare_training(chosen: Namespace, device: torch.device) -> None:
                 torch.cuda.reset_peak_memory_stats(device)
             times[name].append(seconds_of(lambda name=name: step(name), device)[0])
             peaks[name] = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    print(f"forward and backward of {chosen.patches} patches of {PATCH_SIDE} x {PATCH_SIDE}")
+    print(f"forward and backward of {chosen.patches} patches of {chosen.side} x {chosen.side}")
     print("| form | patches a second | times as fast as plain | GB on the card |")
     print("|---|--:|--:|--:|")
     for name, spent in times.items():
@@ -146,6 +144,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--form", nargs="+", default=FORMS, choices=FORMS)
     parser.add_argument("--patches", type=int, default=8, help="of the training step; 0 to leave it out")
+    parser.add_argument("--side", type=int, default=128, help="of the patches")
+    parser.add_argument("--volume", type=int, default=150, help="slices of the whole volume")
     parser.add_argument("--copied-mib", type=int, default=4096)
     parser.add_argument("--matrix", type=int, default=8192, help="side of the matrices that the rate is measured with")
     chosen = parser.parse_args()
