@@ -8,30 +8,14 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "bench_gpu.py"
-SMALL = [
-    "--size",
-    "24",
-    "--slices",
-    "1",
-    "--repeats",
-    "1",
-    "--patches",
-    "1",
-    "--side",
-    "16",
-    "--volume",
-    "2",
-    "--copied-mib",
-    "4",
-    "--matrix",
-    "64",
-]
+SMALL = {"size": 24, "slices": 1, "repeats": 1, "patches": 1, "side": 16, "volume": 2, "copied-mib": 4, "matrix": 64}
 ROW = re.compile(r"^\| (.+?, \w+) \| .+? \| .+? \| (\S+)", re.MULTILINE)
 
 
 def test_prints_errors_shares_a_volume_and_training() -> None:
     forms = ("--form", "medfuse, float32", "medfuse, bfloat16")
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", *SMALL, *forms]
+    small = [part for name, number in SMALL.items() for part in (f"--{name}", str(number))]
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", *small, *forms]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
     compared, trained = (dict(ROW.findall(part)) for part in printed.split("forward and backward"))
     assert float(compared["plain, float32"]) == 0.0
