@@ -80,6 +80,7 @@ def print_share(
     """Print what share of the measured bandwidth and matrix rate a form reaches."""
     precision = name.split(", ")[1]
     limits = measured_matrix_rate(device, chosen.matrix, precision), measured_bandwidth(device, chosen.copied_mib)
+    # Under autocast what blocks add to is in float32 and the rest in half of it: half of all is a bound from below.
     moved, done = least_bytes(network, image) / (2 if precision == "bfloat16" else 1), operations(network, image)
     reached = done / spent, moved / spent
     for what, unit, own, limit in zip(("products", "maps, at least"), ("FLOP/s", "B/s"), reached, limits, strict=True):

@@ -25,9 +25,8 @@ FARTHEST = 27  # what the last map of CDDFuse sees on each side
 def share_that_could_be_counted(black: NDArray[np.bool_]) -> float:
     """Return the share of pixels, 0 .. 1, averaged over the maps."""
     inside = np.pad(black, 1, constant_values=False)
-    free = (
-        distance_transform_cdt(inside, metric="chessboard")[1:-1, 1:-1] - 1
-    )  # black pixels around, within the picture
+    # How far it is black all around, within the picture.
+    free = distance_transform_cdt(inside, metric="chessboard")[1:-1, 1:-1] - 1
     return float(np.mean([(free >= seen).mean() for seen in range(1, FARTHEST + 1)]))
 
 

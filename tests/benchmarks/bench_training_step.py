@@ -64,9 +64,8 @@ def main() -> None:
             step(network, image)
             seconds[name].append(step(network, image))
     print(f"gradients apart from the plain form's: {largest_difference(ours, forms['plain']):.1e} of their norm")
-    kept = {
-        name: saved_bytes(network, image[:1]) for name, network in forms.items()
-    }  # of one patch: it grows with them
+    one = image[:1]  # what is kept grows with the patches
+    kept = {name: saved_bytes(network, one) for name, network in forms.items()}
     print(f"{chosen.patches} patches of {chosen.side} x {chosen.side}, {torch.get_num_threads()} threads")
     for name, times in seconds.items():
         ratio = statistics.median(theirs / own for theirs, own in zip(seconds["plain"], times, strict=True))

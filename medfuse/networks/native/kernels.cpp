@@ -277,7 +277,7 @@ void padded_row(const Tile& tile, int y, int margin, int channels, float* row, F
 constexpr int STEP = 4, PARTS = 6;
 constexpr float NEAR = 0.625f, FAR = 1.5f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
 
-// From six runs of `count` values, of which four values a run apart are wanted, to their parts, `apart` floats away.
+// From six neighbors, runs of `count` values each, to the parts that four results are made of, `apart` floats away.
 inline void to_parts(const float* const runs[PARTS], int count, float* parts, size_t apart) {
   for (int i = 0; i < count; i += LANES) {
     Vec d[PARTS];
@@ -334,7 +334,7 @@ void add_products(const float* qk, int step, int pixels, int channels, int size,
 }
 
 struct Attend {
-  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3, blended, in parts
+  const float *x, *scale, *shift, *project, *depthwise_weights;  // no depthwise weights: project is a dense 3x3, in parts
   int channels, size, outputs;  // channels of queries and keys, of values, or of all three
   float* values;                // none for queries and keys alone
 
