@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.networks.channel_products import attention_matrices, no_products
+from medfuse.networks.native.alike import NOTHING_ALIKE, Alike, find_alike
 from medfuse.networks.native.library import address, check, lanes, usable_kernels
 from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once, padded_rows
 
@@ -112,8 +113,9 @@ def run_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | 
         return None
     w, whole, values = ready.weights, (0, x.shape[2]), torch.empty_like(ready.x)
     sums = no_products(x.shape[0], x.shape[1], w.temperature.shape[0])
-    _attend(ready, whole, ready.packed.all, values, sums)
-    return _refine(ready, whole, values, attention_matrices(sums, w.temperature, w.attention_out))
+    alike = find_alike(ready.kernels, ready.x)
+    _attend(ready, whole, ready.packed.all, values, sums, alike)
+    return _refine(ready, whole, values, attention_matrices(sums, w.temperature, w.attention_out), alike)
 
 
 def add_products(
@@ -186,18 +188,26 @@ def _fits(w: BlockWeights, width: int) -> bool:
 
 
 def _attend(
-    ready: _Ready, rows: tuple[int, int], projection: _Projection, values: Tensor | None, sums: Tensor | None
+    ready: _Ready,
+    rows: tuple[int, int],
+    projection: _Projection,
+    values: Tensor | None,
+    sums: Tensor | None,
+    alike: Alike = NOTHING_ALIKE,
 ) -> None:
     """Write the values of some rows, and add their products, where there is a place for each."""
     x, w = ready.x, ready.weights
     batch, channels, height, width = x.shape
     sizes = (batch, height, width, *rows, channels, channels // w.temperature.shape[0])
     norm = (address(w.scale1), address(w.shift1))
-    places = (address(projection.project), address(projection.spread), address(values), address(sums))
-    check(ready.kernels.medfuse_attend(address(x), *sizes, *norm, *places, torch.get_num_threads()))
+    matrices, places = (address(projection.project), address(projection.spread)), (address(values), address(sums))
+    known = alike.addresses()
+    check(ready.kernels.medfuse_attend(address(x), *sizes, *norm, *matrices, *known, *places, torch.get_num_threads()))
 
 
-def _refine(ready: _Ready, rows: tuple[int, int], values: Tensor, matrices: Tensor) -> Tensor:
+def _refine(
+    ready: _Ready, rows: tuple[int, int], values: Tensor, matrices: Tensor, alike: Alike = NOTHING_ALIKE
+) -> Tensor:
     """Return a map of which some rows are refined."""
     x, w, inner = ready.x, ready.weights, ready.packed.feed_forward
     batch, channels, height, width = x.shape
@@ -205,7 +215,7 @@ def _refine(ready: _Ready, rows: tuple[int, int], values: Tensor, matrices: Tens
     attention = torch.stack([packed_matrix(matrix, lanes(ready.kernels)) for matrix in matrices])
     maps = (address(x), address(values), address(attention))
     sizes = (batch, height, width, *rows, channels, inner.hidden, inner.partner)
-    weights = (address(inner.project_in), address(inner.spread), address(inner.project_out))
+    weights = (address(inner.project_in), address(inner.spread), address(inner.project_out), *alike.addresses())
     norm = (address(w.scale2), address(w.shift2))
     check(ready.kernels.medfuse_refine(*maps, *sizes, *norm, *weights, address(refined), torch.get_num_threads()))
     return refined

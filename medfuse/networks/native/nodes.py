@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from medfuse.networks.native.alike import find_alike
 from medfuse.networks.native.library import address, check, lanes, usable_kernels
 from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once
 
@@ -52,7 +53,8 @@ def run_node(owner: nn.Module, x: Tensor, weights: Callable[[], NodeWeights | No
     coupled = torch.empty_like(x)
     batch, channels, height, width = x.shape
     places = (address(x), batch, height, width, channels, ctypes.c_float(clamp), *map(address, matrices))
-    check(kernels.medfuse_couple(*places, address(coupled), torch.get_num_threads()))
+    alike = find_alike(kernels, x)
+    check(kernels.medfuse_couple(*places, *alike.addresses(), address(coupled), torch.get_num_threads()))
     return coupled
 
 
