@@ -4,7 +4,7 @@ import platform
 
 from setuptools import Extension, setup
 
-SOURCE = "medfuse/networks/native/kernels.cpp"
+FOLDER = "medfuse/networks/native"
 EVERYWHERE = ["-std=c++17", "-O3", "-fno-math-errno", "-g0", "-pthread"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
@@ -14,7 +14,8 @@ setup(
     ext_modules=[
         Extension(
             f"medfuse.networks.native._{name}",
-            [SOURCE],
+            [f"{FOLDER}/kernels.cpp", f"{FOLDER}/gradients.cpp"],
+            depends=[f"{FOLDER}/parts.h"],
             language="c++",
             extra_compile_args=[*EVERYWHERE, *flags],
             extra_link_args=["-pthread"],

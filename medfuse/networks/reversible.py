@@ -16,6 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from medfuse.errors import OptionError
+from medfuse.networks.recomputing import gradients_through
 
 
 class Invertible(Protocol):
@@ -130,11 +131,9 @@ class _Recomputed(Function):
 
 def _through(layer: Invertible, x: Tensor, gradient: Tensor, sums: dict[int, Tensor]) -> Tensor:
     """Go back through one layer: return the gradient of its input, and add those of its parameters to the sums."""
-    own = [parameter for parameter in cast(nn.Module, layer).parameters() if parameter.requires_grad]
-    with torch.enable_grad():
-        start = x.detach().requires_grad_()
-        found = torch.autograd.grad(layer(start), [start, *own], gradient, allow_unused=True)
-    for parameter, part in zip(own, found[1:], strict=True):
+    own = list(cast(nn.Module, layer).parameters())
+    of_x, *found = gradients_through(layer, x, own, gradient)
+    for parameter, part in zip(own, found, strict=True):
         if part is not None:
             sums[id(parameter)] = part if id(parameter) not in sums else sums[id(parameter)] + part
-    return found[0]
+    return cast(Tensor, of_x)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from medfuse.networks.channel_products import attention_matrices, no_products, products_of
-from medfuse.networks.native import BlockWeights, add_products, refine_rows, run_block
+from medfuse.networks.native import BlockWeights, add_products, block_gradients, refine_rows, run_block
 from medfuse.networks.recomputing import ComputedBlock
 
 
@@ -71,6 +71,15 @@ class TwoPassBlock(ComputedBlock):
 
     def _by_kernels(self, x: Tensor) -> Tensor | None:
         return run_block(self, x, self._weights)
+
+    @torch.jit.unused
+    def gradients(self, x: Tensor, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x and of all parameters, by the kernels where they can."""
+        found = block_gradients(self, x, gradient, self._weights)
+        if found is None:
+            return super().gradients(x, gradient)
+        of_x, of_weights = found
+        return (of_x, *(of_weights.get(id(parameter)) for parameter in self.parameters()))
 
     @torch.jit.unused
     def _weights(self) -> BlockWeights | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,19 +28,6 @@ SIZES = ((1, 1), (2, 2), (1, 9), (7, 1), (5, 129), (65, 3), (66, 131), (129, 130
 def kernels() -> None:
     if instruction_set() is None:
         skip_or_fail("the kernels were not built for this computer")
-
-
-@pytest.fixture(params=["best", "avx2"])
-def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use the best kernels of this computer, and also those for processors without AVX-512."""
-    if request.param == "avx2":
-        if platform.machine() != "x86_64":
-            pytest.skip("AVX2 is of x86 processors")
-        monkeypatch.setattr(library.torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    library._find.cache_clear()
-    yield
-    monkeypatch.undo()
-    library._find.cache_clear()
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -13,41 +13,13 @@ from torch import Tensor, nn
 
 from medfuse.networks.channel_products import attention_matrices, no_products
 from medfuse.networks.native.alike import NOTHING_ALIKE, Alike, find_alike
+from medfuse.networks.native.block_weights import BlockWeights
+from medfuse.networks.native.feed_forward import ArrangedFeedForward, arrange
 from medfuse.networks.native.library import address, check, lanes, usable_kernels
-from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once, padded_rows
+from medfuse.networks.native.packing import packed_depthwise, packed_matrix, packed_once
 
 _KEYS_AT_ONCE, _ROWS_AT_ONCE = 8, 4
 _NEAR, _FAR = 0.625, 1.5  # the points of Winograd's F(4, 3) beside 0 and infinity, as in kernels.cpp
-
-
-class BlockWeights(NamedTuple):
-    """The weights of a block as its modules hold them; no convolution has a bias.
-
-    Attributes:
-        scale1: (C,) of the first norm.
-        shift1: (C,) of the first norm, or None for the norm that keeps the mean.
-        qkv: (3C, C, 1, 1).
-        qkv_spread: (3C, 1, 3, 3) for depthwise, or (3C, 3C, 3, 3) for a dense 3x3 convolution.
-        temperature: (heads, 1, 1).
-        attention_out: (C, C, 1, 1).
-        scale2: (C,) of the second norm.
-        shift2: as ``shift1``.
-        project_in: (2 hidden, C, 1, 1).
-        spread: (2 hidden, 1, 3, 3) for depthwise, or (2 hidden, 2, 3, 3) for groups of two.
-        project_out: (C, hidden, 1, 1).
-    """
-
-    scale1: Tensor
-    shift1: Tensor | None
-    qkv: Tensor
-    qkv_spread: Tensor
-    temperature: Tensor
-    attention_out: Tensor
-    scale2: Tensor
-    shift2: Tensor | None
-    project_in: Tensor
-    spread: Tensor
-    project_out: Tensor
 
 
 class _FeedForward(NamedTuple):
@@ -63,7 +35,7 @@ class _Projection(NamedTuple):
     spread: Tensor | None
 
 
-class _Packed:
+class PackedBlock:
     """Weights in the order of the kernels, each made when it is first asked for: parts of qkv are for strips alone."""
 
     def __init__(self, weights: BlockWeights, width: int) -> None:
@@ -72,29 +44,37 @@ class _Packed:
 
     @cached_property
     def all(self) -> _Projection:
+        """What makes queries, keys and values."""
         return _pack_projection(self._weights, slice(None), self._width)
 
     @cached_property
     def queries_keys(self) -> _Projection:
+        """What makes queries and keys."""
         return _pack_projection(self._weights, slice(self._keys_end), self._width)
 
     @cached_property
     def values(self) -> _Projection:
+        """What makes values."""
         return _pack_projection(self._weights, slice(self._keys_end, None), self._width)
 
     @cached_property
     def feed_forward(self) -> _FeedForward:
-        pack = _pack_groups_of_two if self._weights.spread.shape[1] == 2 else _pack_depthwise
-        return pack(self._weights, self._width)
+        """The feed-forward part."""
+        return _pack_feed_forward(self.arranged, self._width)
+
+    @cached_property
+    def arranged(self) -> ArrangedFeedForward:
+        """The feed-forward part before it is packed."""
+        return arrange(self._weights, self._width)
 
 
-class _Ready(NamedTuple):
+class ReadyBlock(NamedTuple):
     """The kernels, a map that they can read, and the weights of its block."""
 
     kernels: ctypes.CDLL
     x: Tensor
     weights: BlockWeights
-    packed: _Packed
+    packed: PackedBlock
 
 
 def run_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]) -> Tensor | None:
@@ -108,13 +88,13 @@ def run_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | 
     Returns:
         (B, C, H, W), channels last; None where PyTorch has to do it.
     """
-    ready = _usable(owner, x, weights)
+    ready = usable_block(owner, x, weights)
     if ready is None:
         return None
     w, whole, values = ready.weights, (0, x.shape[2]), torch.empty_like(ready.x)
     sums = no_products(x.shape[0], x.shape[1], w.temperature.shape[0])
     alike = find_alike(ready.kernels, ready.x)
-    _attend(ready, whole, ready.packed.all, values, sums, alike)
+    attend(ready, whole, ready.packed.all, values, sums, alike)
     return _refine(ready, whole, values, attention_matrices(sums, w.temperature, w.attention_out), alike)
 
 
@@ -133,9 +113,9 @@ def add_products(
     Returns:
         False where PyTorch has to do it.
     """
-    ready = _usable(owner, x, weights)
+    ready = usable_block(owner, x, weights)
     if ready is not None:
-        _attend(ready, rows, ready.packed.queries_keys, None, sums)
+        attend(ready, rows, ready.packed.queries_keys, None, sums)
     return ready is not None
 
 
@@ -154,23 +134,23 @@ def refine_rows(
     Returns:
         (B, C, rows, W), channels last; None where PyTorch has to do it.
     """
-    ready = _usable(owner, x, weights)
+    ready = usable_block(owner, x, weights)
     if ready is None:
         return None
     (first, end), values = rows, torch.empty_like(ready.x)
     # One row above would do. Rows are made in fours, and these are the fours of the whole image: the same bits.
-    _attend(ready, (max(first - _ROWS_AT_ONCE, 0), min(end + 1, x.shape[2])), ready.packed.values, values, None)
+    attend(ready, (max(first - _ROWS_AT_ONCE, 0), min(end + 1, x.shape[2])), ready.packed.values, values, None)
     return _refine(ready, rows, values, matrices)[:, :, first:end]
 
 
-def _usable(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]) -> _Ready | None:
+def usable_block(owner: nn.Module, x: Tensor, weights: Callable[[], BlockWeights | None]) -> ReadyBlock | None:
     """Return what the kernels need for a map; None where PyTorch has to do the work."""
     kernels = usable_kernels(x)
     w = None if kernels is None else weights()
     if kernels is None or w is None or not _fits(w, lanes(kernels)):
         return None
-    packed = packed_once(owner, lambda: _Packed(w, lanes(kernels)))
-    return _Ready(kernels, x.contiguous(memory_format=torch.channels_last), w, packed)
+    packed = packed_once(owner, lambda: PackedBlock(w, lanes(kernels)))
+    return ReadyBlock(kernels, x.contiguous(memory_format=torch.channels_last), w, packed)
 
 
 def _fits(w: BlockWeights, width: int) -> bool:
@@ -187,8 +167,8 @@ def _fits(w: BlockWeights, width: int) -> bool:
     )
 
 
-def _attend(
-    ready: _Ready,
+def attend(
+    ready: ReadyBlock,
     rows: tuple[int, int],
     projection: _Projection,
     values: Tensor | None,
@@ -206,7 +186,7 @@ def _attend(
 
 
 def _refine(
-    ready: _Ready, rows: tuple[int, int], values: Tensor, matrices: Tensor, alike: Alike = NOTHING_ALIKE
+    ready: ReadyBlock, rows: tuple[int, int], values: Tensor, matrices: Tensor, alike: Alike = NOTHING_ALIKE
 ) -> Tensor:
     """Return a map of which some rows are refined."""
     x, w, inner = ready.x, ready.weights, ready.packed.feed_forward
@@ -233,30 +213,9 @@ def _pack_projection(w: BlockWeights, part: slice, width: int) -> _Projection:
     return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
 
 
-def _pack_depthwise(w: BlockWeights, width: int) -> _FeedForward:
-    hidden = w.project_out.shape[1]
-    wide = -(-hidden // width) * width  # the hidden maps that are added are 0
-    into, spread = (
-        torch.cat([padded_rows(half, wide) for half in weight.chunk(2)])
-        for weight in (w.project_in[:, :, 0, 0], w.spread)
-    )
-    out = padded_rows(w.project_out[:, :, 0, 0].T, wide).T
-    return _FeedForward(wide, 0, packed_matrix(into, width), packed_depthwise(spread), packed_matrix(out, width))
-
-
-def _pack_groups_of_two(w: BlockWeights, width: int) -> _FeedForward:
-    """Bring the first maps of all groups together and then the second ones, so that partners lie a fixed way apart."""
-    hidden = w.project_out.shape[1]
-    order = torch.arange(hidden).view(-1, 2).T.flatten()
-    both = torch.cat([order, order + hidden])
-    own, other = (w.spread[both, (both + turned) % 2] for turned in (0, 1))  # each (2 hidden, 3, 3)
-    return _FeedForward(
-        hidden,
-        hidden // 2,
-        packed_matrix(w.project_in[both, :, 0, 0], width),
-        torch.cat([packed_depthwise(own), packed_depthwise(other)]),
-        packed_matrix(w.project_out[:, order, 0, 0], width),
-    )
+def _pack_feed_forward(arranged: ArrangedFeedForward, width: int) -> _FeedForward:
+    project_in, project_out = packed_matrix(arranged.into, width), packed_matrix(arranged.out, width)
+    return _FeedForward(arranged.hidden, arranged.partner, project_in, arranged.packed_spread(), project_out)
 
 
 def _to_parts() -> Tensor:
