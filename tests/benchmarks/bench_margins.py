@@ -1,45 +1,65 @@
-"""How much of a picture's black margin could be counted instead of computed, at most, without changing a digit.
+"""What it saves to count the pixels that a map repeats, as in black margins, instead of computing each of them.
 
-    python tests/benchmarks/bench_margins.py SLICES
+    python tests/benchmarks/bench_margins.py SLICES [--every 6] [--repeats 3] [--threads 1]
 
-A pixel of a map has the value of an endless black plane if all that the layers before it see is black in both sources
-and lies within the picture. For each pair of SLICES (a folder with ``splits.json``) the share of such pixels is taken
-for maps that see 1 to 27 pixels far, as those of CDDFuse do, and averaged over them.
+For some pairs of SLICES (a folder with ``splits.json``), CDDFuse computes each with and without, in turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import time
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_cdt
+import torch
+from torch import Tensor, nn
 
 from medfuse.evaluation.pairs import read_image_pairs
+from medfuse.networks import build
+from medfuse.networks.native.alike import repeats_computed
 
-FARTHEST = 27  # what the last map of CDDFuse sees on each side
+
+def timed(network: nn.Module, image: Tensor) -> tuple[float, Tensor]:
+    """Return seconds, and the fused image."""
+    started = time.perf_counter()
+    fused = network(image)
+    return time.perf_counter() - started, fused
 
 
-def share_that_could_be_counted(black: NDArray[np.bool_]) -> float:
-    """Return the share of pixels, 0 .. 1, averaged over the maps."""
-    inside = np.pad(black, 1, constant_values=False)
-    # How far it is black all around, within the picture.
-    free = distance_transform_cdt(inside, metric="chessboard")[1:-1, 1:-1] - 1
-    return float(np.mean([(free >= seen).mean() for seen in range(1, FARTHEST + 1)]))
+def compared(network: nn.Module, image: Tensor, repeats: int) -> tuple[float, float]:
+    """Return how many times as fast counting is, and the largest difference."""
+    ratios, apart = [], 0.0
+    for _ in range(repeats):
+        counting, counted = timed(network, image)
+        with repeats_computed():
+            computing, computed = timed(network, image)
+        ratios.append(computing / counting)
+        apart = max(apart, float((counted - computed).abs().max()))
+    return statistics.median(ratios), apart
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slices", type=Path)
-    shares = defaultdict(list)
-    for pair in read_image_pairs(parser.parse_args().slices):
-        shares[pair.collection].append(share_that_could_be_counted((pair.image == 0).all(dim=0).numpy()))
-    print("| pairs | of them | share that could be counted, mean | largest |")
-    print("|---|--:|--:|--:|")
-    for collection, found in shares.items():
-        print(f"| {collection} | {len(found)} | {np.mean(found):.1%} | {max(found):.1%} |")
+    parser.add_argument("--every", type=int, default=6, help="take each so manyth pair")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    network = build("cddfuse", "default").eval()
+    pairs = defaultdict(list)
+    for pair in read_image_pairs(chosen.slices):
+        pairs[pair.collection].append(pair.image[None])
+    print("| pairs | of them | times as fast, median | least | most | largest difference |")
+    print("|---|--:|--:|--:|--:|--:|")
+    with torch.inference_mode():
+        for collection, images in pairs.items():
+            found = [compared(network, image, chosen.repeats) for image in images[:: chosen.every]]
+            ratios, apart = zip(*found, strict=True)
+            figures = f"{statistics.median(ratios):.2f} | {min(ratios):.2f} | {max(ratios):.2f} | {max(apart):.1e}"
+            print(f"| {collection} | {len(found)} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from medfuse.networks import CDDFuse, CDDFuseConfig
 from medfuse.networks.cddfuse import BaseBlock
 from medfuse.networks.invertible import InvertibleNode
 from medfuse.networks.native import without_kernels
-from medfuse.networks.native.alike import Alike, find_alike
+from medfuse.networks.native.alike import Alike, find_alike, repeats_computed
 from medfuse.networks.native.library import usable_kernels
 from medfuse.networks.restormer import RestormerBlock
 
@@ -102,6 +102,15 @@ def test_margins_give_what_pytorch_gives(name: str, size: tuple[int, int], box: 
     with without_kernels():
         expected = module.double()(x.double()).float()
     torch.testing.assert_close(module.float()(x), expected, atol=2e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_repeats_can_be_computed_for_comparison() -> None:
+    x = with_margin(64, (66, 130), (1, 60, 110, 120))
+    with repeats_computed():
+        assert found_in(x).around is None
+        assert InvertibleNode(64)(x).shape == x.shape
+    assert found_in(x).around is not None
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ it occurs. This holds for any value and any map; nothing has to be known of the 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -34,6 +36,19 @@ class Alike(NamedTuple):
 
 NOTHING_ALIKE = Alike(None, None)
 
+_ignored = False
+
+
+@contextmanager
+def repeats_computed() -> Iterator[None]:
+    """Compute what repeats as often as it occurs for a while, in the whole process: to compare the two."""
+    global _ignored
+    before, _ignored = _ignored, True
+    try:
+        yield
+    finally:
+        _ignored = before
+
 
 def find_alike(kernels: ctypes.CDLL, x: Tensor) -> Alike:
     """Find where each of some maps repeats one pixel.
@@ -42,6 +57,8 @@ def find_alike(kernels: ctypes.CDLL, x: Tensor) -> Alike:
         kernels: of ``usable_kernels``.
         x: (B, C, H, W) float32, channels last.
     """
+    if _ignored:
+        return NOTHING_ALIKE
     batch, channels, height, width = x.shape
     around, repeated = torch.empty(batch, height, width, dtype=torch.uint8), torch.empty(batch, dtype=torch.int64)
     places = (address(around), address(repeated))
