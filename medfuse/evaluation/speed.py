@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from medfuse.phantom import PhantomOptions, make_phantom
 from medfuse.progress import Progress, Silent, counted, showing
 from medfuse.report.record import complete_record, write_record
 
+_HELD_FREE_MB = 32.0
 _PLAIN_FILE = Path(__file__).parents[2] / "tests" / "benchmarks" / "plain_cddfuse.py"
 
 
@@ -219,12 +221,26 @@ def _grow(name: str, image: Tensor, options: SpeedOptions, threads: int, progres
             calls = [form.measure(_of_side(image, side)) for _ in range(options.repeats)]
         seconds.append(statistics.median(call.seconds for call in calls))
         peaks.append(max(calls[-1].peak_mb - idle, 1.0))
-    logarithms = np.log(np.square(np.array(options.growth, dtype=float)))
-    exponents = [float(np.polyfit(logarithms, np.log(values), 1)[0]) for values in (seconds, peaks)]
+    pixels = [float(side) ** 2 for side in options.growth]
     return {
         "sides": list(options.growth),
         "seconds": seconds,
         "peak_mb": peaks,
-        "time_exponent": exponents[0],
-        "memory_exponent": exponents[1],
+        "time_exponent": _exponent(pixels, seconds),
+        "memory_exponent": memory_exponent(pixels, peaks),
     }
+
+
+def memory_exponent(pixels: Sequence[float], peak_mb: Sequence[float]) -> float:
+    """Fit the exponent of memory against pixels to the sizes that take more than a process holds free anyway.
+
+    Args:
+        pixels: of each image.
+        peak_mb: what each took beyond an idle process.
+    """
+    seen = [(size, peak) for size, peak in zip(pixels, peak_mb, strict=True) if peak >= _HELD_FREE_MB]
+    return _exponent(*zip(*seen, strict=True)) if len(seen) > 1 else _exponent(pixels, peak_mb)
+
+
+def _exponent(pixels: Sequence[float], values: Sequence[float]) -> float:
+    return float(np.polyfit(np.log(pixels), np.log(values), 1)[0])

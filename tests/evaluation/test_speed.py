@@ -12,6 +12,7 @@ from cli_runs import refusal, run
 
 from medfuse.errors import OptionError
 from medfuse.evaluation import SpeedOptions
+from medfuse.evaluation.speed import memory_exponent
 from medfuse.evaluation.speed_forms import FAST, PLAIN, PYTORCH, Form
 from medfuse.evaluation.speed_tables import speed_markdown
 
@@ -59,6 +60,12 @@ def test_growth_is_fitted_and_shown() -> None:
         {"size": 8, "threads": 1, "kernels": None, "image": "phantom", "forms": {}, "growth": {"PyTorch": growth}}
     )
     assert "| PyTorch | 0.10 | 0.40 | 1.00 | 0.97 |" in shown
+
+
+def test_what_a_process_holds_free_does_not_bend_the_growth_of_memory() -> None:
+    pixels = [64.0**2, 128.0**2, 256.0**2, 512.0**2]
+    assert memory_exponent(pixels, [1.0, 14.0, 60.0, 240.0]) == pytest.approx(1.0)
+    assert memory_exponent(pixels[:2], [4.0, 16.0]) == pytest.approx(1.0)
 
 
 def test_memory_is_that_of_the_process_alone() -> None:

@@ -44,7 +44,7 @@ def packed_matrix(weight: Tensor, lanes: int) -> Tensor:
     panels, begin = [], 0
     while begin < weight.shape[0]:
         vectors = (weight.shape[0] - begin) // lanes
-        width = lanes * (4 if vectors >= 4 and lanes == 16 else min(vectors, 2))  # as `multiply` in kernels.cpp
+        width = lanes * (4 if vectors >= 4 and lanes == 16 else min(vectors, 2))  # as `multiply` in parts.h
         panels.append(weight[begin : begin + width].T.flatten())  # (inputs * width,)
         begin += width
     return torch.cat(panels).float().contiguous()
