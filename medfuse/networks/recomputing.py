@@ -19,20 +19,18 @@ class ComputedBlock(nn.Module):
     """A part of a network that maps (B, C, H, W) to the same shape, by kernels, or by PyTorch.
 
     Attributes:
-        recompute: in training, compute what lies inside again on the way back instead of keeping it. Where the kernels
-            compute the way there, there is no second derivative.
+        recompute: in training, compute what lies inside again on the way back instead of keeping it.
+        train_by_kernels: do so where the kernels can, which is faster than keeping; there is no second derivative then.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.recompute = False
+        self.recompute = self.train_by_kernels = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         if not torch.jit.is_scripting():
-            if self.recompute and torch.is_grad_enabled():
-                return self._recomputed(x)
-            computed = self._by_kernels(x)
+            computed = self._computed_again(x) if torch.is_grad_enabled() else self._by_kernels(x)
             if computed is not None:
                 return computed
         return self._compute(x)
@@ -43,13 +41,18 @@ class ComputedBlock(nn.Module):
         return gradients_through(self._compute, x, list(self.parameters()), gradient)
 
     @torch.jit.unused
-    def _recomputed(self, x: Tensor) -> Tensor:
+    def _computed_again(self, x: Tensor) -> Tensor | None:
+        """Compute something that is computed again on the way back; None if all is to be recorded."""
+        if not (self.recompute or self.train_by_kernels):
+            return None
         with torch.no_grad():
             computed = self._by_kernels(x)
-        if computed is None:
-            return cast(Tensor, checkpoint(self._compute, x, use_reentrant=False, preserve_rng_state=False))
-        run: Callable[..., Tensor] = _ComputedAgain.apply
-        return run(self, computed, x, *self.parameters())
+        if computed is not None:
+            run: Callable[..., Tensor] = _ComputedAgain.apply
+            return run(self, computed, x, *self.parameters())
+        if not self.recompute:
+            return None
+        return cast(Tensor, checkpoint(self._compute, x, use_reentrant=False, preserve_rng_state=False))
 
     def _by_kernels(self, x: Tensor) -> Tensor | None:
         """Compute by the kernels; None where PyTorch has to do it."""
@@ -62,9 +65,18 @@ class ComputedBlock(nn.Module):
 
 def recompute_inside(network: nn.Module) -> None:
     """Let every ``ComputedBlock`` of a network keep only its input for the way back."""
-    for part in network.modules():
-        if isinstance(part, ComputedBlock):
-            part.recompute = True
+    for block in _blocks(network):
+        block.recompute = block.train_by_kernels = True
+
+
+def train_by_kernels(network: nn.Module) -> None:
+    """Let the kernels train every ``ComputedBlock`` of a network that they can, and let autograd record the others."""
+    for block in _blocks(network):
+        block.train_by_kernels = True
+
+
+def _blocks(network: nn.Module) -> list[ComputedBlock]:
+    return [part for part in network.modules() if isinstance(part, ComputedBlock)]
 
 
 def gradients_through(

@@ -18,8 +18,7 @@ from monai.utils import set_determinism
 from medfuse.errors import OutputError
 from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.networks import CDDFuse, CDDFuseFast, Restormer, Unfusing, build, read_provenance, weights_path
-from medfuse.networks.native import instruction_set
-from medfuse.networks.recomputing import recompute_inside
+from medfuse.networks.recomputing import train_by_kernels
 from medfuse.progress import Progress, Silent
 from medfuse.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from medfuse.training.judges import Judge, fusion_judge, restoration_judge
@@ -179,8 +178,7 @@ def _started_from(job: _Job) -> Path | None:
 
 def _network(options: TrainingOptions, start_from: Path | None, team: Team) -> Trained:
     built = build(options.architecture, start_from, None if start_from else options.network).train()
-    if team.device.type == "cpu" and instruction_set() is not None:
-        recompute_inside(built)  # the kernels are faster there and back than PyTorch, and keep next to nothing
+    train_by_kernels(built)
     placed = built.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return cast(Trained, placed)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medfuse.networks import CDDFuse, CDDFuseConfig
 from medfuse.networks.native import without_kernels
+from medfuse.networks.recomputing import train_by_kernels
 
 SMALL = CDDFuseConfig(channels=16, heads=2, blocks=2, detail_nodes=2)
 
@@ -45,6 +46,15 @@ def test_gradients_are_the_same_within_rounding() -> None:
     recorded, recomputed = (gradients(network) for network in twins())
     for name, gradient in recorded.items():
         assert (gradient - recomputed[name]).norm() < 2e-5 * gradient.norm(), name
+
+
+def test_kernels_train_what_they_can_and_autograd_records_the_rest() -> None:
+    recorded, _ = twins()
+    everything = saved_bytes(recorded, image())
+    train_by_kernels(recorded)
+    assert saved_bytes(recorded, image()) < 0.6 * everything, "only the nodes are too narrow for the kernels"
+    with without_kernels():
+        assert saved_bytes(recorded, image()) == everything
 
 
 def test_weights_that_need_no_gradient_get_none() -> None:
