@@ -136,7 +136,7 @@ def test_every_folder_of_the_library_is_a_package() -> None:
 def test_the_wheel_carries_every_data_file() -> None:
     package_data = pyproject()["tool"]["setuptools"]["package-data"]["medfuse"]  # type: ignore[index]
     carried = {name.removeprefix("medfuse/") for name in FILES if name.startswith("medfuse/")}
-    data = {name for name in carried if not name.endswith((".py", ".cpp", ".so"))}  # setup.py sees to the kernels
+    data = {name for name in carried if not name.endswith((".py", ".cpp", ".h", ".so"))}  # setup.py sees to the kernels
     assert [name for name in data if not any(fnmatch(name, pattern) for pattern in package_data)] == []
 
 
