@@ -43,7 +43,8 @@ void outer(In a, int inputs, In b, int outputs, int pixels, float* g) {
   for (; n < outputs; n += LANES) outer_panel<1>(a, inputs, b.from(0, n), pixels, g + n, outputs);
 }
 
-// Add to g (9, with steps of `channels`) the gradient of the depthwise weights of one vector of channels.
+// Add to acc the gradient of the depthwise weights of one vector of channels. Unrolled whole, which keeps the sums in registers;
+// as loops, GCC 12 leaves out some of the products.
 template <int P>
 inline void spread_back(float* const rows[3], int x, int from, const float* gradient, int channels, Vec acc[9]) {
   Vec of[P];
