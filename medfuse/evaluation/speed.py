@@ -226,7 +226,7 @@ def _grow(name: str, image: Tensor, options: SpeedOptions, threads: int, progres
         "sides": list(options.growth),
         "seconds": seconds,
         "peak_mb": peaks,
-        "time_exponent": _exponent(pixels, seconds),
+        "time_exponent": fitted_exponent(pixels, seconds),
         "memory_exponent": memory_exponent(pixels, peaks),
     }
 
@@ -239,8 +239,9 @@ def memory_exponent(pixels: Sequence[float], peak_mb: Sequence[float]) -> float:
         peak_mb: what each took beyond an idle process.
     """
     seen = [(size, peak) for size, peak in zip(pixels, peak_mb, strict=True) if peak >= _HELD_FREE_MB]
-    return _exponent(*zip(*seen, strict=True)) if len(seen) > 1 else _exponent(pixels, peak_mb)
+    return fitted_exponent(*zip(*seen, strict=True)) if len(seen) > 1 else fitted_exponent(pixels, peak_mb)
 
 
-def _exponent(pixels: Sequence[float], values: Sequence[float]) -> float:
-    return float(np.polyfit(np.log(pixels), np.log(values), 1)[0])
+def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the exponent with which values grow with sizes, fitted to their logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])

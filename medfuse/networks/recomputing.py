@@ -66,7 +66,7 @@ class ComputedBlock(nn.Module):
 def recompute_inside(network: nn.Module) -> None:
     """Let every ``ComputedBlock`` of a network keep only its input for the way back."""
     for block in _blocks(network):
-        block.recompute = block.train_by_kernels = True
+        block.recompute = True
 
 
 def train_by_kernels(network: nn.Module) -> None:

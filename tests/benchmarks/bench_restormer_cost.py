@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from medfuse.evaluation.speed import fitted_exponent
 from medfuse.networks import build
 from medfuse.networks.restormer import MDTA
 
@@ -76,8 +76,7 @@ def _between_pixels(image: Tensor) -> Tensor:
 
 def _exponent(seconds: list[tuple[int, float | None]]) -> float:
     known = [(side, each) for side, each in seconds if each is not None]
-    pixels, spent = np.log([side**2 for side, _ in known]), np.log([each for _, each in known])
-    return float(np.polyfit(pixels, spent, 1)[0])
+    return fitted_exponent([side**2 for side, _ in known], [each for _, each in known])
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import statistics
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from medfuse.evaluation.pairs import read_image_pairs
+from medfuse.evaluation.speed import fitted_exponent
 from medfuse.inferers.allocator import keep_freed_memory
 from medfuse.inferers.slicewise import fuse_slices
 from medfuse.memory import highest_mib
@@ -58,8 +58,7 @@ def main() -> None:
         for number in chosen.slices:
             with multiprocessing.get_context("spawn").Pool(1) as alone:
                 found.append(alone.apply(measured, (method, chosen.folder, chosen.side, number, chosen.repeats)))
-        logarithms = np.log(np.array(chosen.slices, dtype=float))
-        exponents = [float(np.polyfit(logarithms, np.log(values), 1)[0]) for values in zip(*found, strict=True)]
+        exponents = [fitted_exponent(chosen.slices, values) for values in zip(*found, strict=True)]
         cells = "|".join(f" {seconds:.2f} | {mib:.0f} " for seconds, mib in found)
         print(f"| {method} |{cells}|" + "|".join(f" {exponent:.2f} " for exponent in exponents) + "|", flush=True)
 

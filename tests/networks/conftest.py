@@ -6,8 +6,16 @@ import platform
 from collections.abc import Iterator
 
 import pytest
+from skipping import skip_or_fail
 
-from medfuse.networks.native import library
+from medfuse.networks.native import instruction_set, library
+
+
+@pytest.fixture
+def kernels() -> None:
+    """Leave a test out where the kernels were not built."""
+    if instruction_set() is None:
+        skip_or_fail("the kernels were not built for this computer")
 
 
 @pytest.fixture(params=["best", "avx2"])

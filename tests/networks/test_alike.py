@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import distance_transform_cdt
-from skipping import skip_or_fail
 from torch import Tensor, nn
 
 from medfuse.networks import CDDFuse, CDDFuseConfig
@@ -18,6 +17,8 @@ from medfuse.networks.native import without_kernels
 from medfuse.networks.native.alike import Alike, find_alike, repeats_computed
 from medfuse.networks.native.library import usable_kernels
 from medfuse.networks.restormer import RestormerBlock
+
+pytestmark = pytest.mark.usefixtures("kernels")
 
 FARTHEST = 5
 BOXES = (
@@ -47,8 +48,7 @@ def with_margin(channels: int, size: tuple[int, int], box: tuple[int, int, int, 
 @torch.no_grad()
 def found_in(x: Tensor) -> Alike:
     kernels = usable_kernels(x)
-    if kernels is None:
-        skip_or_fail("the kernels were not built for this computer")
+    assert kernels is not None
     return find_alike(kernels, x)
 
 
@@ -115,7 +115,6 @@ def test_repeats_can_be_computed_for_comparison() -> None:
 
 @torch.no_grad()
 def test_what_repeats_is_copied_to_the_bit() -> None:
-    found_in(torch.zeros(1, 16, 64, 64))
     torch.manual_seed(0)
     block = BaseBlock(64, 8)  # its products by Winograd differ with the place, but for those that are copied
     result = block(with_margin(64, (131, 258), (40, 60, 100, 130)))
@@ -126,7 +125,6 @@ def test_what_repeats_is_copied_to_the_bit() -> None:
 @torch.no_grad()
 def test_the_network_finds_margins_in_all_its_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes constant maps differ by a bit, unnoticed by the values, loses what margins save."""
-    found_in(torch.zeros(1, 16, 64, 64))
     seen: list[bool] = []
 
     def watched(kernels: object, x: Tensor) -> Alike:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from skipping import skip_or_fail
 from torch import Tensor
 
 from medfuse.networks.cddfuse import BaseBlock
-from medfuse.networks.native import instruction_set, without_kernels
+from medfuse.networks.native import without_kernels
 from medfuse.networks.recomputing import ComputedBlock, gradients_through
 from medfuse.networks.restormer import RestormerBlock
+
+pytestmark = pytest.mark.usefixtures("kernels")
 
 SIZES = ((1, 1), (7, 3), (5, 64), (66, 131), (129, 65))
 CLOSE = 3e-5  # of the norm of a gradient
@@ -22,12 +23,6 @@ MODULES: dict[str, Callable[[], ComputedBlock]] = {
     "Restormer block with the bias-free norm": lambda: RestormerBlock(16, 1, 2.0, norm_bias=False),
     "base block": lambda: BaseBlock(64, 8),
 }
-
-
-@pytest.fixture(autouse=True)
-def kernels() -> None:
-    if instruction_set() is None:
-        skip_or_fail("the kernels were not built for this computer")
 
 
 def randomized(name: str) -> ComputedBlock:

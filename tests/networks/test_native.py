@@ -11,23 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks.plain_cddfuse import plain_form
-from skipping import skip_or_fail
 from torch import Tensor, nn
 
 from medfuse.networks import CDDFuse, CDDFuseConfig, Restormer, RestormerConfig, build
 from medfuse.networks.cddfuse import BaseBlock
 from medfuse.networks.invertible import InvertibleNode
-from medfuse.networks.native import instruction_set, library, without_kernels
+from medfuse.networks.native import library, without_kernels
 from medfuse.networks.restormer import RestormerBlock
+
+pytestmark = pytest.mark.usefixtures("kernels")
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}  # of values up to 10
 SIZES = ((1, 1), (2, 2), (1, 9), (7, 1), (5, 129), (65, 3), (66, 131), (129, 130))
-
-
-@pytest.fixture(autouse=True)
-def kernels() -> None:
-    if instruction_set() is None:
-        skip_or_fail("the kernels were not built for this computer")
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -7,14 +7,13 @@ it occurs. This holds for any value and any map; nothing has to be known of the 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from medfuse.networks.native.library import address, check
+from medfuse.networks.native.library import Switch, address, check
 
 
 class Alike(NamedTuple):
@@ -36,18 +35,12 @@ class Alike(NamedTuple):
 
 NOTHING_ALIKE = Alike(None, None)
 
-_ignored = False
+_counting = Switch()
 
 
-@contextmanager
-def repeats_computed() -> Iterator[None]:
+def repeats_computed() -> AbstractContextManager[None]:
     """Compute what repeats as often as it occurs for a while, in the whole process: to compare the two."""
-    global _ignored
-    before, _ignored = _ignored, True
-    try:
-        yield
-    finally:
-        _ignored = before
+    return _counting.off()
 
 
 def find_alike(kernels: ctypes.CDLL, x: Tensor) -> Alike:
@@ -57,7 +50,7 @@ def find_alike(kernels: ctypes.CDLL, x: Tensor) -> Alike:
         kernels: of ``usable_kernels``.
         x: (B, C, H, W) float32, channels last.
     """
-    if _ignored:
+    if not _counting.on:
         return NOTHING_ALIKE
     batch, channels, height, width = x.shape
     around, repeated = torch.empty(batch, height, width, dtype=torch.uint8), torch.empty(batch, dtype=torch.int64)

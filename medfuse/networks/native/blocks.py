@@ -23,8 +23,6 @@ _NEAR, _FAR = 0.625, 1.5  # the points of Winograd's F(4, 3) beside 0 and infini
 
 
 class _FeedForward(NamedTuple):
-    hidden: int
-    partner: int
     project_in: Tensor
     spread: Tensor
     project_out: Tensor
@@ -60,7 +58,8 @@ class PackedBlock:
     @cached_property
     def feed_forward(self) -> _FeedForward:
         """The feed-forward part."""
-        return _pack_feed_forward(self.arranged, self._width)
+        into, out = (packed_matrix(matrix, self._width) for matrix in (self.arranged.into, self.arranged.out))
+        return _FeedForward(into, self.arranged.packed_spread(), out)
 
     @cached_property
     def arranged(self) -> ArrangedFeedForward:
@@ -189,12 +188,12 @@ def _refine(
     ready: ReadyBlock, rows: tuple[int, int], values: Tensor, matrices: Tensor, alike: Alike = NOTHING_ALIKE
 ) -> Tensor:
     """Return a map of which some rows are refined."""
-    x, w, inner = ready.x, ready.weights, ready.packed.feed_forward
+    x, w, arranged, inner = ready.x, ready.weights, ready.packed.arranged, ready.packed.feed_forward
     batch, channels, height, width = x.shape
     refined = torch.empty_like(x)
     attention = torch.stack([packed_matrix(matrix, lanes(ready.kernels)) for matrix in matrices])
     maps = (address(x), address(values), address(attention))
-    sizes = (batch, height, width, *rows, channels, inner.hidden, inner.partner)
+    sizes = (batch, height, width, *rows, channels, arranged.hidden, arranged.partner)
     weights = (address(inner.project_in), address(inner.spread), address(inner.project_out), *alike.addresses())
     norm = (address(w.scale2), address(w.shift2))
     check(ready.kernels.medfuse_refine(*maps, *sizes, *norm, *weights, address(refined), torch.get_num_threads()))
@@ -211,11 +210,6 @@ def _pack_projection(w: BlockWeights, part: slice, width: int) -> _Projection:
     parts = _to_parts()
     rows = torch.einsum("px,by,yxoi->pboi", parts, parts, kernel).flatten(0, 1)
     return _Projection(torch.cat([packed_matrix(row[part], width) for row in rows]), None)
-
-
-def _pack_feed_forward(arranged: ArrangedFeedForward, width: int) -> _FeedForward:
-    project_in, project_out = packed_matrix(arranged.into, width), packed_matrix(arranged.out, width)
-    return _FeedForward(arranged.hidden, arranged.partner, project_in, arranged.packed_spread(), project_out)
 
 
 def _to_parts() -> Tensor:

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -17,23 +17,38 @@ _VARIANTS = {"AVX512": ("avx512", "avx2"), "AVX2": ("avx2",)}  # what a processo
 _ARM = ("aarch64", "arm64")
 _NO_MEMORY = 1
 
-_forbidden = False
+
+class Switch:
+    """Whether something is done, in the whole process; it can be left out for a while, to compare the two.
+
+    Attributes:
+        on: whether it is done.
+    """
+
+    def __init__(self) -> None:
+        self.on = True
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Leave it out for a while."""
+        before, self.on = self.on, False
+        try:
+            yield
+        finally:
+            self.on = before
 
 
-@contextmanager
-def without_kernels() -> Iterator[None]:
+_kernels = Switch()
+
+
+def without_kernels() -> AbstractContextManager[None]:
     """Let PyTorch compute everything for a while, in the whole process: to compare the two."""
-    global _forbidden
-    before, _forbidden = _forbidden, True
-    try:
-        yield
-    finally:
-        _forbidden = before
+    return _kernels.off()
 
 
 def instruction_set() -> str | None:
     """Return the name of the kernels in use, ``"avx512"``, ``"avx2"`` or ``"neon"``; None if PyTorch does the work."""
-    found = None if _forbidden else _find()
+    found = _find() if _kernels.on else None
     return None if found is None else found[0]
 
 
@@ -43,7 +58,7 @@ def usable_kernels(x: Tensor) -> ctypes.CDLL | None:
     Args:
         x: (B, C, H, W).
     """
-    if _forbidden or torch.is_grad_enabled() or type(x) is not Tensor:
+    if not _kernels.on or torch.is_grad_enabled() or type(x) is not Tensor:
         return None
     if x.dtype is not torch.float32 or x.device.type != "cpu" or x.numel() == 0 or torch.is_autocast_enabled("cpu"):
         return None
