@@ -65,7 +65,7 @@ clean:  ## remove everything that can be made again, .venv included
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage coverage.xml
 	@find medfuse tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml setup.py $(wildcard medfuse/networks/native/*.cpp medfuse/networks/native/*.h)
+$(INSTALLED): pyproject.toml setup.py $(wildcard medfuse/*/native/*.cpp medfuse/*/native/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "medfuse needs Python 3.10 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version > /dev/null || $(PYTHON) -m venv --clear $(VENV) || \

@@ -23,4 +23,13 @@ setup(
         )
         for name, flags in FLAGS.get(platform.machine(), {}).items()
     ]
+    + [
+        Extension(
+            "medfuse.registration.native._histogram",
+            ["medfuse/registration/native/histogram.cpp"],
+            language="c++",
+            extra_compile_args=[*EVERYWHERE, "-ffp-contract=off"],  # the same bits on every processor
+            optional=True,  # without a compiler numpy does the work
+        )
+    ]
 )

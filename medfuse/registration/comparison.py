@@ -12,9 +12,8 @@ import torch
 from medfuse.errors import RegistrationError
 from medfuse.geometry import Matrix, Points, apply_affine
 from medfuse.registration.body import Mask, find_body, onto, to_mask, widen
-from medfuse.registration.images import Image, affine_of, to_array
-from medfuse.registration.information import Values
-from medfuse.registration.parzen import Bins, information_and_forces, look_up
+from medfuse.registration.images import Image, Values, affine_of, to_array
+from medfuse.registration.parzen import Bins, Samples
 from medfuse.registration.pyramid import clipped_pyramid
 from medfuse.registration.shades import shades
 
@@ -77,9 +76,9 @@ class Comparison:
             The mutual information in nats, and (N, 3) its derivatives by the positions, in nats/mm.
         """
         to_index = np.asarray(np.linalg.inv(self.sources.moving_affine_ras), dtype=np.float64)
-        values, slopes = look_up(self.sources.moving, apply_affine(to_index, moved_mm))
-        information, forces = information_and_forces(self.fixed_bins, values, self.sources.bins)
-        return information, np.einsum("n,na,ai->ni", forces, slopes, to_index[:3, :3])
+        samples = Samples(moved_mm, self.fixed_bins, self.sources.moving, self.sources.bins)
+        information, forces = samples.forces(to_index)
+        return information, np.einsum("na,ai->ni", forces, to_index[:3, :3])
 
 
 def compare(sources: Sources, place: Map, most: int) -> Comparison:

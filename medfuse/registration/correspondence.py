@@ -15,8 +15,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from medfuse.geometry import Matrix, Points, apply_affine
-from medfuse.registration.images import Image, affine_of, to_array
-from medfuse.registration.information import Array, Values, interpolate
+from medfuse.registration.images import Image, Values, affine_of, to_array
+from medfuse.registration.information import Array, interpolate
 
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 

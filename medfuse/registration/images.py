@@ -15,6 +15,7 @@ from medfuse.geometry import Matrix, directions, lps_to_ras, ras_to_lps, spacing
 
 Image: TypeAlias = Any
 Transform: TypeAlias = Any
+Values: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def to_image(volume: torch.Tensor, affine_ras: Matrix) -> Image:
@@ -54,9 +55,16 @@ def affine_of(image: Image) -> Matrix:
     return lps_to_ras(affine_lps)
 
 
-def to_array(image: Image) -> np.ndarray[Any, np.dtype[np.float32]]:
+def to_array(image: Image) -> Values:
     """Return an image's values as a float32 array, shape (X, Y, Z)."""
     return np.asarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0), dtype=np.float32)
+
+
+def like(values: np.ndarray[Any, Any], image: Image) -> Image:
+    """Make an image of values, (X, Y, Z), on the grid of another image."""
+    made = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
+    made.CopyInformation(image)
+    return made
 
 
 def to_transform(matrix_ras: Matrix) -> Transform:

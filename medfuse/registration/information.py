@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from scipy.special import entr
 
 from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.registration.images import Values
+from medfuse.registration.native import Sampled, usable_loops
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-Values: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+_WRAP = 2**32
+_GOLDEN_RATIO = np.uint32((np.sqrt(5.0) - 1.0) / 2.0 * _WRAP)  # multiples of it wrap round, evenly strewn
 _Kind = TypeVar("_Kind", bound="np.dtype[Any]")
 
 
@@ -32,15 +36,19 @@ class Scene:
     world_to_moving: Matrix
     bins: int
 
-    def thinned(self, most: int) -> Scene:
-        """Return the scene with at most this many of its points, evenly taken."""
-        return replace(self, points_mm=thin(self.points_mm, most), fixed_bins=thin(self.fixed_bins, most))
-
 
 def thin(rows: np.ndarray[Any, _Kind], most: int, seed: int = 0) -> np.ndarray[Any, _Kind]:
-    """Keep at most this many rows, evenly taken; the seed says which of the first ones to begin with."""
-    every = max(1, -(-len(rows) // most))
-    return rows[seed % every :: every]
+    """Keep about this many rows, spread evenly but in no step that a grid has: multiples of the golden ratio choose.
+
+    Args:
+        rows: (N, ...).
+        most: all are kept if there are no more.
+        seed: which multiple is the first.
+    """
+    if len(rows) <= most:
+        return rows
+    multiples = (np.arange(len(rows), dtype=np.uint32) + np.uint32(seed % _WRAP)) * _GOLDEN_RATIO
+    return rows[multiples < np.uint32(most / len(rows) * _WRAP)]
 
 
 def similarity(scene: Scene, fixed_to_moving_ras: Matrix) -> tuple[float, float]:
@@ -54,21 +62,28 @@ def similarity(scene: Scene, fixed_to_moving_ras: Matrix) -> tuple[float, float]
         The mutual information in nats over the points that fall inside the moving scan (0.0 if hardly any
         does), and the fraction of points that do.
     """
-    indices = apply_affine(scene.world_to_moving @ fixed_to_moving_ras, scene.points_mm)
+    to_index = np.asarray(scene.world_to_moving @ fixed_to_moving_ras, dtype=np.float64)
+    loops = usable_loops()
+    if loops is not None:
+        sampled = Sampled(scene.points_mm, scene.fixed_bins, scene.moving, scene.bins)
+        counts, inside = sampled.joint_counts(loops, to_index)
+    else:
+        counts, inside = _joint_counts(scene, to_index)
+    fraction = inside / max(1, len(scene.points_mm))
+    return (_information(counts / inside) if inside >= scene.bins else 0.0), fraction
+
+
+def _joint_counts(scene: Scene, to_index: Matrix) -> tuple[Array, int]:
+    """Return the joint histogram of the points inside the moving scan, and how many there are."""
+    indices = apply_affine(to_index, scene.points_mm)
     ends = np.asarray(scene.moving.shape) - 1.0
     inside = np.asarray(((indices >= -0.5) & (indices <= ends + 0.5)).all(axis=1))
-    fraction = float(inside.mean()) if inside.size else 0.0
-    if inside.sum() < scene.bins:
-        return 0.0, fraction
     values = interpolate(scene.moving, np.clip(indices[inside], 0.0, ends))
-    return mutual_information(scene.fixed_bins[inside], values, scene.bins), fraction
+    return joint_histogram(scene.fixed_bins[inside], values, scene.bins), int(inside.sum())
 
 
 def mutual_information(fixed_bins: np.ndarray[Any, Any], moving: Array, bins: int) -> float:
     """Return the mutual information, in nats, of bin numbers and of values that lie between bins.
-
-    Each moving value is shared between the two nearest bins, which keeps the score continuous in the
-    transform (Maes et al., IEEE TMI 1997).
 
     Args:
         fixed_bins: (N,) bin numbers 0 .. bins - 1.
@@ -78,15 +93,27 @@ def mutual_information(fixed_bins: np.ndarray[Any, Any], moving: Array, bins: in
     Returns:
         The mutual information, at least 0.
     """
+    return _information(joint_histogram(fixed_bins, moving, bins) / len(moving))
+
+
+def joint_histogram(fixed_bins: np.ndarray[Any, Any], moving: Array, bins: int) -> Array:
+    """Count pairs of values, (bins, bins).
+
+    Each moving value is shared between the two nearest bins, which keeps the score continuous in the
+    transform (Maes et al., IEEE TMI 1997).
+    """
     lower = np.minimum(moving.astype(np.int64), bins - 2)
     upper_share = moving - lower
     cells = fixed_bins * bins + lower
     shares = np.bincount(cells, 1.0 - upper_share, bins * bins)
     shares += np.bincount(cells + 1, upper_share, bins * bins)
-    joint = shares.reshape(bins, bins) / len(moving)
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    seen = joint > 0.0
-    return max(0.0, float(np.sum(joint[seen] * np.log(joint[seen] / independent[seen]))))
+    return np.asarray(shares.reshape(bins, bins), dtype=np.float64)
+
+
+def _information(joint: Array) -> float:
+    """Return the mutual information of two scans whose joint frequencies these are."""
+    apart = entr(joint.sum(axis=0)).sum() + entr(joint.sum(axis=1)).sum()
+    return max(0.0, float(apart - entr(joint).sum()))
 
 
 def interpolate(volume: Values, indices: Points) -> Array:

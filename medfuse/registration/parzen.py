@@ -6,11 +6,58 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from medfuse.geometry import Points
-from medfuse.registration.information import Values
+from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.registration.images import Values
+from medfuse.registration.native import Sampled, usable_loops
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Bins: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Samples:
+    """Points at which the mutual information of two scans is taken, with its derivatives.
+
+    Args:
+        points: (N, 3) positions.
+        fixed_bins: (N,) bins of the fixed scan there, 0 .. bins - 1.
+        moving: (X, Y, Z) the moving scan, 0 .. bins - 1, at least two voxels long on every axis.
+        bins: number of bins of each scan.
+    """
+
+    def __init__(self, points: Points, fixed_bins: Bins, moving: Values, bins: int) -> None:
+        self._points, self._fixed_bins, self._moving, self._bins = points, fixed_bins, moving, bins
+        self._compiled = Sampled(points, fixed_bins, moving, bins)
+
+    def under(self, to_index: Matrix) -> tuple[float, Matrix]:
+        """Return the mutual information in nats, and its (3, 4) derivatives by the upper rows of an affine map.
+
+        Args:
+            to_index: (4, 4) from the points to voxels of the moving scan.
+        """
+        loops = usable_loops()
+        if loops is not None:
+            return self._compiled.information(loops, to_index)
+        information, forces = self._plainly(to_index)
+        gradient = [[(force * other).sum() for other in (*self._points.T, 1.0)] for force in forces.T]
+        return information, np.asarray(gradient)
+
+    def forces(self, to_index: Matrix) -> tuple[float, Points]:
+        """Return the mutual information in nats, and its (N, 3) derivatives by the points' voxel positions.
+
+        Args:
+            to_index: (4, 4) from the points to voxels of the moving scan.
+        """
+        loops = usable_loops()
+        if loops is None:
+            return self._plainly(to_index)
+        forces = np.empty((len(self._points), 3))
+        information, _ = self._compiled.information(loops, to_index, forces)
+        return information, forces
+
+    def _plainly(self, to_index: Matrix) -> tuple[float, Points]:
+        values, slopes = look_up(self._moving, apply_affine(to_index, self._points))
+        information, forces = information_and_forces(self._fixed_bins, values, self._bins)
+        return information, slopes * forces[:, None]
 
 
 def information_and_forces(fixed_bins: Bins, moving: Array, bins: int) -> tuple[float, Array]:

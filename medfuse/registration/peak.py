@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from medfuse.geometry import Matrix, Points, apply_affine
 from medfuse.registration.descent import Vector, descend
 from medfuse.registration.information import Scene
-from medfuse.registration.parzen import information_and_forces, look_up
+from medfuse.registration.parzen import Samples
 from medfuse.registration.presets import Level
 
 _FEWEST_POINTS = 100
 _LEAST_FRACTION = 0.1
+_STILL = np.eye(3)
+_NO_ANGLE = 1e-4  # below, the quotients would lose their digits
 
 
 @dataclass(frozen=True)
@@ -32,21 +34,22 @@ class Lever:
     def motion(self, change: Vector) -> Matrix:
         """Return the (4, 4) motion of fixed RAS points for a rotation vector times the radius, and a shift: (6,) mm."""
         matrix = np.eye(4)
-        matrix[:3, :3] = Rotation.from_rotvec(change[:3] / self.radius_mm).as_matrix()
-        matrix[:3, 3] = self.center_mm + change[3:] - matrix[:3, :3] @ self.center_mm
+        matrix[:3, :3] = turn = _turn(change[:3] / self.radius_mm)[0]
+        matrix[:3, 3] = self.center_mm + change[3:] - turn @ self.center_mm
         return matrix
 
-    def pull(self, change: Vector, arms_mm: Points, forces: Points) -> Vector:
-        """Return the derivative by the change, (6,), of what has a derivative by the position of every point.
+    def pull(self, change: Vector, by_entries: Matrix) -> Vector:
+        """Return the derivative by the change, (6,), of what has a derivative by the entries of the motion.
 
         Args:
             change: (6,) as for ``motion``.
-            arms_mm: (N, 3) the points after the motion, from where it takes the center.
-            forces: (N, 3) the derivatives by their positions.
+            by_entries: (3, 4) derivatives by the upper rows of the motion.
         """
-        turn = _left_jacobian(change[:3] / self.radius_mm)
-        torque = np.cross(arms_mm, forces).sum(axis=0)
-        return np.concatenate([(turn * torque[:, None]).sum(axis=0) / self.radius_mm, forces.sum(axis=0)])
+        turn, progress = _turn(change[:3] / self.radius_mm)
+        about_center = by_entries[:, :3] - by_entries[:, 3:] * self.center_mm
+        (_, xy, xz), (yx, _, yz), (zx, zy, _) = about_center @ turn.T
+        torque = np.array([zy - yz, xz - zx, yx - xy])
+        return np.concatenate([torque @ progress / self.radius_mm, by_entries[:, 3]])
 
 
 def climb_to_peak(scene: Scene, start_ras: Matrix, lever: Lever, level: Level) -> Matrix:
@@ -71,24 +74,24 @@ def climb_to_peak(scene: Scene, start_ras: Matrix, lever: Lever, level: Level) -
     seen = np.asarray(((there >= -0.5) & (there <= np.asarray(scene.moving.shape) - 0.5)).all(axis=1))
     if seen.sum() < max(_FEWEST_POINTS, _LEAST_FRACTION * len(seen)):
         return start_ras
-    points, fixed_bins = scene.points_mm[seen], scene.fixed_bins[seen]
+    samples = Samples(scene.points_mm[seen], scene.fixed_bins[seen], scene.moving, scene.bins)
 
     def cost(change: Vector) -> tuple[float, Vector]:
-        moved = apply_affine(lever.motion(change), points)
-        values, slopes = look_up(scene.moving, apply_affine(to_index, moved))
-        information, forces = information_and_forces(fixed_bins, values, scene.bins)
-        in_mm = (slopes * forces[:, None]) @ to_index[:3, :3]
-        return -information, -lever.pull(change, moved - lever.center_mm - change[3:], in_mm)
+        information, by_entries = samples.under(np.asarray(to_index @ lever.motion(change), dtype=np.float64))
+        return -information, -lever.pull(change, to_index[:3, :3].T @ by_entries)
 
     change = descend(cost, np.zeros(6), level.first_step_mm, level.iterations, last_step=level.last_step_mm)
     return np.asarray(start_ras @ lever.motion(change), dtype=np.float64)
 
 
-def _left_jacobian(vector: Points) -> Matrix:
-    """Return how a turn moves on, (3, 3), as its rotation vector changes."""
-    angle = float(np.sqrt((vector**2).sum()))
-    cross = np.cross(np.eye(3), vector)  # cross @ v is vector x v
-    near = angle < 1e-4
-    first = 0.5 if near else (1.0 - np.cos(angle)) / angle**2
-    second = 1.0 / 6.0 if near else (angle - np.sin(angle)) / angle**3
-    return np.asarray(np.eye(3) + first * cross + second * (cross @ cross), dtype=np.float64)
+def _turn(vector: Points) -> tuple[Matrix, Matrix]:
+    """Return the (3, 3) turn by a rotation vector, and how it moves on, (3, 3), as the vector changes."""
+    x, y, z = vector.tolist()
+    angle = math.sqrt(x * x + y * y + z * z)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])  # cross @ v is vector x v
+    near = angle < _NO_ANGLE
+    sine = 1.0 - angle**2 / 6.0 if near else math.sin(angle) / angle
+    bend = 0.5 - angle**2 / 24.0 if near else (1.0 - math.cos(angle)) / angle**2
+    rest = 1.0 / 6.0 if near else (1.0 - sine) / angle**2
+    square = cross @ cross
+    return _STILL + sine * cross + bend * square, _STILL + bend * cross + rest * square

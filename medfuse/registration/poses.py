@@ -34,8 +34,8 @@ class Pose:
 
 def displacement_mm(matrix_a: Matrix, matrix_b: Matrix, points_mm: Points) -> float:
     """Return the mean distance in mm between where two transforms take points, (N, 3)."""
-    apart = apply_affine(matrix_a, points_mm) - apply_affine(matrix_b, points_mm)
-    return float(np.linalg.norm(apart, axis=1).mean())
+    apart = apply_affine(matrix_a - matrix_b, points_mm)
+    return float(np.sqrt(np.einsum("nc,nc->n", apart, apart)).mean())
 
 
 def best_first(poses: Sequence[Pose]) -> list[Pose]:

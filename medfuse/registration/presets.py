@@ -33,7 +33,6 @@ class Preset:
 
     Attributes:
         levels: the pyramid, coarsest first.
-        start_points: about how many points a start is scored with.
         kept: how many poses are refined on each level.
         rotation_degrees: spacing of the starting rotations, three to each axis.
         bins: histogram bins per scan of what poses are scored by.
@@ -53,7 +52,6 @@ class Preset:
     """
 
     levels: tuple[Level, ...]
-    start_points: int
     kept: tuple[int, ...]
     rotation_degrees: float
     bins: int

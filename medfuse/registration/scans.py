@@ -10,13 +10,13 @@ import torch
 
 from medfuse.geometry import Matrix, Points, apply_affine, center_mm
 from medfuse.registration.body import distance_mm, find_body, onto, to_mask, within
-from medfuse.registration.images import Image, affine_of, to_array
-from medfuse.registration.information import Scene, Values, interpolate, thin
+from medfuse.registration.images import Image, Values, affine_of, to_array
+from medfuse.registration.information import Scene, interpolate, thin
 from medfuse.registration.presets import Preset
 from medfuse.registration.pyramid import clipped_pyramid
 from medfuse.registration.refine import Pair
 
-_MOST_SCORE_POINTS = 20_000
+_MOST_SCORE_POINTS = 10_000
 _MOST_HEAD_POINTS = 5_000
 
 
@@ -65,13 +65,13 @@ def prepare(
     fixed_body = find_body(fixed_levels[preset.body_level_mm])
     moving_body = find_body(moving_levels[preset.body_level_mm])
     outside = distance_mm(fixed_body.mask)
-    region, rims = within(outside, preset.margin_mm), tuple(within(outside, rim) for rim in preset.rim_mm)
+    reaches = {reach: within(outside, reach) for reach in (preset.margin_mm, *preset.rim_mm)}
     center = fixed_body.center_mm
     radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
     pairs, scenes = [], []
     for spacing in spacings:
         image, other = fixed_levels[spacing], moving_levels[spacing]
-        mask = onto(region, image)
+        mask = onto(reaches[preset.margin_mm], image)
         pairs.append(Pair(image, mask, other, center, max(radius, 1.0)))
         scenes.append(_scene(image, mask, other, preset.bins))
     centers = {
@@ -82,7 +82,13 @@ def prepare(
         ),
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
-    return Scans(tuple(pairs), tuple(scenes), thin(fixed_body.points_mm, _MOST_HEAD_POINTS), centers, rims)
+    return Scans(
+        tuple(pairs),
+        tuple(scenes),
+        thin(fixed_body.points_mm, _MOST_HEAD_POINTS),
+        centers,
+        tuple(reaches[rim] for rim in preset.rim_mm),
+    )
 
 
 def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) -> Scene:
@@ -96,34 +102,42 @@ def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) 
         seed: which of the voxels come first.
     """
     pair = scans.pairs[number]
-    voxels = np.argwhere(to_mask(onto(scans.rims[number], pair.fixed)))
-    voxels = thin(voxels, samples, seed)
-    values = _to_bins(to_array(pair.fixed), bins)[tuple(voxels.T)]
+    voxels = _voxels(onto(scans.rims[number], pair.fixed), samples, seed)
+    array = to_array(pair.fixed)
+    values = _to_bins(array[tuple(voxels.T)], array, bins)
     return _compared(pair.fixed, voxels.astype(np.float64), values, pair.moving, bins)
 
 
 def _scene(fixed: Image, mask: Image, moving: Image, bins: int) -> Scene:
     """Take points of the mask, each shaken within its voxel lest two equal grids attract each other."""
-    voxels = thin(np.argwhere(to_mask(mask)), _MOST_SCORE_POINTS)
+    voxels = _voxels(mask, _MOST_SCORE_POINTS)
     shaken = voxels + np.random.default_rng(0).uniform(-0.5, 0.5, voxels.shape)
     indices = np.clip(shaken, 0.0, np.asarray(fixed.GetSize()) - 1.0)
-    values = interpolate(_to_bins(to_array(fixed), bins), indices)
+    array = to_array(fixed)
+    values = _to_bins(interpolate(array, indices), array, bins)
     return _compared(fixed, indices, values, moving, bins)
+
+
+def _voxels(mask: Image, most: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return about this many voxels of a mask, (N, 3), evenly taken."""
+    inside = to_mask(mask)
+    return np.stack(np.unravel_index(thin(np.flatnonzero(inside), most, seed), inside.shape), axis=-1)
 
 
 def _compared(fixed: Image, indices: Points, values: np.ndarray[Any, Any], moving: Image, bins: int) -> Scene:
     """Put points of the fixed scan, with its values there in bins, beside the moving scan."""
+    array = to_array(moving)
     return Scene(
         points_mm=apply_affine(affine_of(fixed), indices),
         fixed_bins=np.rint(values).astype(np.int64),
-        moving=_to_bins(to_array(moving), bins),
+        moving=_to_bins(array, array, bins),
         world_to_moving=np.asarray(np.linalg.inv(affine_of(moving)), dtype=np.float64),
         bins=bins,
     )
 
 
-def _to_bins(values: Values, bins: int) -> Values:
-    """Scale values to 0 .. bins - 1."""
-    low, high = float(values.min()), float(values.max())
+def _to_bins(values: np.ndarray[Any, Any], whole: Values, bins: int) -> Values:
+    """Scale values to 0 .. bins - 1, from the lowest of the whole scan to its highest."""
+    low, high = float(whole.min()), float(whole.max())
     width = max(high - low, float(np.finfo(np.float32).tiny))
     return np.ascontiguousarray(np.clip((values - low) / width * (bins - 1), 0, bins - 1), dtype=np.float32)

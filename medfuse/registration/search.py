@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
+import torch
 
 from medfuse.geometry import Matrix, apply_affine
 from medfuse.progress import Progress
@@ -79,19 +81,18 @@ class Search:
     def _climb_from(self, starts: Sequence[Start]) -> list[Pose]:
         """Score starts, the header's first, and refine the best level by level; return the choice first."""
         preset = self.preset
-        rough = self.scans.scenes[0].thinned(preset.start_points)
+        rough = self._slopes[0]
         matrices = [start.fixed_to_moving_ras for start in starts]
         scored = [Pose(start.name, m, *similarity(rough, m)) for start, m in zip(starts, matrices, strict=True)]
         poses = [scored[0], *best_of_each_turn(scored[1:])]
         done, last, resting = 0, len(preset.kept) - 1, list[Pose]()
-        pool = ThreadPoolExecutor(max_workers=os.cpu_count())
-        try:
+        with _threads() as mapping:
             for number, kept in enumerate(preset.kept):
                 climbing = _keep_header(poses, kept)
                 if number == last:
                     climbing, resting = self._apart(poses[:kept])
                 refined = []
-                for pose in pool.map(partial(self._climb, number, self._slopes[number]), climbing):
+                for pose in mapping(partial(self._climb, number, self._slopes[number]), climbing):
                     refined.append(pose)
                     done += 1
                     self.listener.advance(done, sum(preset.kept))
@@ -99,8 +100,6 @@ class Search:
                 choice = prefer_less_motion(refined, self.scans.head_points_mm, preset.basin_mm, preset.tie)
                 poses = [choice, *(pose for pose in best_first(refined) if pose is not choice)]
                 poses += [_carried_along(pose, climbing[0], refined[0]) for pose in resting]
-        finally:
-            pool.shutdown(cancel_futures=True)  # an interrupted search waits for the running climbs only
         if resting:
             self.listener.advance(done, sum(preset.kept))
         return poses
@@ -133,9 +132,23 @@ class Search:
         """For each of many rotations, take the shift with the most mutual information of all."""
         ready = prepare_shifts(self.scans.scenes[0], self.preset.shift_step_mm)
         rotations = turns(self.preset.turn_spacing_degrees, self.preset.largest_turn_degrees)
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            found = list(pool.map(partial(best_shift, ready), rotations))
+        with _threads() as mapping:
+            found = list(mapping(partial(best_shift, ready), rotations))
         return [Start(f"every shift {number}", matrix) for number, matrix in enumerate(found)]
+
+
+@contextmanager
+def _threads() -> Iterator[Callable[..., Iterable[Any]]]:
+    """Give something that maps like ``map``, on as many threads as PyTorch may take."""
+    count = torch.get_num_threads()
+    if count == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted search waits for the running climbs only
 
 
 def _keep_header(poses: list[Pose], count: int) -> list[Pose]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medfuse.registration.body import Mask
-from medfuse.registration.information import Values
+from medfuse.registration.images import Values
 
 _KNOTS = 65
 _ENDS = (0.005, 0.995)

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import fft
 
 from medfuse.geometry import Matrix, Points, apply_affine
-from medfuse.registration.information import Scene, Values, interpolate
+from medfuse.registration.images import Values
+from medfuse.registration.information import Scene, interpolate
 
 Spectrum: TypeAlias = np.ndarray[Any, np.dtype[np.complex64]]
 

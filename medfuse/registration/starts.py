@@ -37,15 +37,19 @@ def make_starts(center_pairs: dict[str, tuple[Points, Points]], rotation_degrees
     Returns:
         The header's pose first, then 27 for each pair.
     """
-    starts = [Start(HEADER, np.eye(4))]
     angles = (0.0, -rotation_degrees, rotation_degrees)
-    for name, (fixed_center, moving_center) in center_pairs.items():
-        for turn in np.ndindex(3, 3, 3):
-            degrees = [angles[i] for i in turn]
-            label = f"{name} " + " ".join(f"{value:+.0f}" for value in degrees)
-            pose = about_centers(rotation(np.radians(degrees)), fixed_center, moving_center)
-            starts.append(Start(label, pose))
-    return starts
+    turned = {}
+    for turn in np.ndindex(3, 3, 3):
+        degrees = [angles[i] for i in turn]
+        turned[" ".join(f"{value:+.0f}" for value in degrees)] = rotation(np.radians(degrees))
+    return [
+        Start(HEADER, np.eye(4)),
+        *(
+            Start(f"{name} {label}", about_centers(turn, fixed_center, moving_center))
+            for name, (fixed_center, moving_center) in center_pairs.items()
+            for label, turn in turned.items()
+        ),
+    ]
 
 
 def rotation(radians: Points) -> Matrix:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from medfuse.metrics.alignment import target_registration_error_mm
 from medfuse.registration.information import Scene
@@ -55,11 +56,18 @@ def test_the_pull_is_the_derivative_along_every_motion() -> None:
         motion = LEVER.motion(change)
         return points @ motion[:3, :3].T + motion[:3, 3]
 
-    there = moved(change)
-    pull = LEVER.pull(change, there - LEVER.center_mm - change[3:], np.cos(there / 15.0))
+    by_positions = np.cos(moved(change) / 15.0)
+    pull = LEVER.pull(change, by_positions.T @ np.column_stack([points, np.ones(len(points))]))
     steps = 1e-4 * np.eye(6)
     differences = [(15.0 * (np.sin(moved(change + s) / 15.0) - np.sin(moved(change - s) / 15.0))).sum() for s in steps]
     np.testing.assert_allclose(pull, np.array(differences) / 2e-4, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-5, 0.99e-4, 1.01e-4, 3.0])
+def test_a_turn_is_that_of_its_rotation_vector(size: float) -> None:
+    vector = size * np.array([0.6, -0.48, 0.64])
+    motion = LEVER.motion(np.concatenate([LEVER.radius_mm * vector, np.zeros(3)]))
+    np.testing.assert_allclose(motion[:3, :3], Rotation.from_rotvec(vector).as_matrix(), rtol=0.0, atol=1e-14)
 
 
 def test_scans_that_do_not_meet_stay(scene: Scene) -> None:

@@ -116,7 +116,7 @@ def test_the_number_of_threads_changes_no_bit(
     found = []
     for threads in (1, 3):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        monkeypatch.setattr(search.os, "cpu_count", lambda threads=threads: threads)
+        monkeypatch.setattr(search.torch, "get_num_threads", lambda threads=threads: threads)
         result = register_rigid(*scan(patient, "MR_T1"), *scan(patient, "CT"), RIGID)
         found.append(result.fixed_to_moving_ras.tobytes())
     assert found[0] == found[1]

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from medfuse.networks.native.library import Switch, address, check
+from medfuse.compiled import Switch
+from medfuse.networks.native.library import address, check
 
 
 class Alike(NamedTuple):

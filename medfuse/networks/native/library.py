@@ -5,37 +5,18 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from medfuse.compiled import Switch, load
+
 _FOLDER = Path(__file__).parent
 _VARIANTS = {"AVX512": ("avx512", "avx2"), "AVX2": ("avx2",)}  # what a processor can run, the best one first
 _ARM = ("aarch64", "arm64")
 _NO_MEMORY = 1
-
-
-class Switch:
-    """Whether something is done, in the whole process; it can be left out for a while, to compare the two.
-
-    Attributes:
-        on: whether it is done.
-    """
-
-    def __init__(self) -> None:
-        self.on = True
-
-    @contextmanager
-    def off(self) -> Iterator[None]:
-        """Leave it out for a while."""
-        before, self.on = self.on, False
-        try:
-            yield
-        finally:
-            self.on = before
 
 
 _kernels = Switch()
@@ -95,9 +76,7 @@ def _find() -> tuple[str, ctypes.CDLL] | None:
     arm = platform.machine().lower() in _ARM
     names = ("neon",) if arm else _VARIANTS.get(torch.backends.cpu.get_cpu_capability(), ())
     for name in names:
-        for path in sorted(_FOLDER.glob(f"_{name}*.so")):
-            try:
-                return name, ctypes.CDLL(str(path))
-            except OSError:  # of another machine, or damaged: PyTorch does the work
-                continue
+        found = load(_FOLDER, f"_{name}")
+        if found is not None:
+            return name, found
     return None
