@@ -11,7 +11,7 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from medfuse.geometry import Points, apply_affine
-from medfuse.registration.images import Image, Values, affine_of, like, to_array
+from medfuse.registration.images import Image, Values, affine_of, like
 from medfuse.registration.information import thin
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -59,16 +59,16 @@ def find_body(image: Image) -> Body:
     Returns:
         The mask and the positions of its voxels.
     """
-    values = to_array(image)
+    values = sitk.GetArrayFromImage(image)  # (Z, Y, X), as it lies in memory
     bright = values > _threshold(values)
-    ball = _ball([round(_OPENING_MM / step / 2.0) for step in image.GetSpacing()])
+    ball = _ball([round(_OPENING_MM / step / 2.0) for step in image.GetSpacing()[::-1]])
     opened = ndimage.binary_dilation(ndimage.binary_erosion(bright, ball, border_value=1), ball)
     largest = _largest_piece(opened)
     if largest.mean() < _SMALLEST_FRACTION:
         largest = np.ones(values.shape, dtype=bool)
     filled = _without_holes(largest)
-    points = apply_affine(affine_of(image), np.argwhere(filled).astype(np.float64))
-    return Body(like(filled.astype(np.uint8), image), points)
+    indices = np.argwhere(filled)[:, ::-1].astype(np.float64)
+    return Body(like(filled.transpose(2, 1, 0), image), apply_affine(affine_of(image), indices))
 
 
 def to_mask(image: Image) -> Mask:
@@ -83,22 +83,14 @@ def onto(mask: Image, image: Image) -> Image:
     for axis, count in enumerate(image.GetSize()):
         place = np.rint(to_mask_index[axis, axis] * np.arange(count) + to_mask_index[axis, 3]).astype(int)
         found = found.take(np.clip(place, 0, found.shape[axis] - 1), axis=axis)
-    return like(found.astype(np.uint8), image)
+    return like(found, image)
 
 
-def widen(mask: Image, margin_mm: float) -> Image:
-    """Grow a mask by a margin, so that it takes in the border of the body and some air."""
-    return within(distance_mm(mask), margin_mm)
-
-
-def distance_mm(mask: Image) -> Image:
-    """Return how far each voxel lies outside a mask; negative inside."""
-    return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
-
-
-def within(distance: Image, margin_mm: float) -> Image:
-    """Return the mask of the voxels that lie no farther outside than this."""
-    return sitk.Cast(distance <= margin_mm, sitk.sitkUInt8)
+def widen(mask: Image, *margins_mm: float) -> list[Image]:
+    """Grow a mask by each of some margins, so that it takes in the border of the body and some air."""
+    outside = ~to_mask(mask)
+    away_mm = ndimage.distance_transform_edt(outside.transpose(2, 1, 0), sampling=mask.GetSpacing()[::-1])
+    return [like((away_mm <= margin).transpose(2, 1, 0), mask) for margin in margins_mm]
 
 
 def _threshold(values: Values) -> float:

@@ -60,9 +60,9 @@ def to_array(image: Image) -> Values:
     return np.asarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0), dtype=np.float32)
 
 
-def like(values: np.ndarray[Any, Any], image: Image) -> Image:
-    """Make an image of values, (X, Y, Z), on the grid of another image."""
-    made = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
+def like(mask: np.ndarray[Any, np.dtype[np.bool_]], image: Image) -> Image:
+    """Make an image of 0 and 1 of a mask, (X, Y, Z), on the grid of an image."""
+    made = sitk.GetImageFromArray(np.ascontiguousarray(mask.transpose(2, 1, 0), dtype=np.uint8))
     made.CopyInformation(image)
     return made
 

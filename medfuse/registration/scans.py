@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medfuse.geometry import Matrix, Points, apply_affine, center_mm
-from medfuse.registration.body import distance_mm, find_body, onto, to_mask, within
+from medfuse.registration.body import find_body, onto, to_mask, widen
 from medfuse.registration.images import Image, Values, affine_of, to_array
 from medfuse.registration.information import Scene, interpolate, thin
 from medfuse.registration.presets import Preset
@@ -64,14 +64,13 @@ def prepare(
     moving_levels = clipped_pyramid(moving, moving_affine_ras, preset.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[preset.body_level_mm])
     moving_body = find_body(moving_levels[preset.body_level_mm])
-    outside = distance_mm(fixed_body.mask)
-    reaches = {reach: within(outside, reach) for reach in (preset.margin_mm, *preset.rim_mm)}
+    region, *rims = widen(fixed_body.mask, preset.margin_mm, *preset.rim_mm)
     center = fixed_body.center_mm
     radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
     pairs, scenes = [], []
     for spacing in spacings:
         image, other = fixed_levels[spacing], moving_levels[spacing]
-        mask = onto(reaches[preset.margin_mm], image)
+        mask = onto(region, image)
         pairs.append(Pair(image, mask, other, center, max(radius, 1.0)))
         scenes.append(_scene(image, mask, other, preset.bins))
     centers = {
@@ -82,13 +81,8 @@ def prepare(
         ),
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
-    return Scans(
-        tuple(pairs),
-        tuple(scenes),
-        thin(fixed_body.points_mm, _MOST_HEAD_POINTS),
-        centers,
-        tuple(reaches[rim] for rim in preset.rim_mm),
-    )
+    head_points = thin(fixed_body.points_mm, _MOST_HEAD_POINTS)
+    return Scans(tuple(pairs), tuple(scenes), head_points, centers, tuple(rims))
 
 
 def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) -> Scene:
