@@ -26,6 +26,7 @@ _EXTRAS = {
     "test": ("pytest",),
 }
 _NETWORKS = Path(__file__).resolve().parents[1] / "networks"
+_REGISTRATION = Path(__file__).resolve().parents[1] / "registration"
 _NEEDED_FLAGS = {"avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}, "avx2": {"avx2", "fma"}, "neon": {"asimd"}}
 _CPU = Path("/proc/cpuinfo")
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
@@ -56,6 +57,7 @@ def describe() -> dict[str, Any]:
         "nvidia_driver": _NVIDIA_DRIVER.exists(),
         "weights": sorted(path.stem for path in (_NETWORKS / "pretrained").glob("*.safetensors")),
         "kernels": _kernels(),
+        "registration_loops": _loops(),
         "methods": list(METHODS),
         "modalities": list(MODALITIES),
         "planes": list(PLANES),
@@ -72,6 +74,11 @@ def _kernels() -> str:
     flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()}
     usable = [name for name, needed in _NEEDED_FLAGS.items() if name in built and needed <= flags]
     return usable[0] if usable else "not built: PyTorch computes"
+
+
+def _loops() -> str:
+    """Say whether the innermost loops of a registration were compiled, without loading them."""
+    return "compiled" if any((_REGISTRATION / "native").glob("_*.so")) else "not built: numpy computes"
 
 
 def _version(name: str) -> str:

@@ -9,12 +9,16 @@ import numpy as np
 
 from medfuse.geometry import Matrix, Points, apply_affine
 from medfuse.registration.descent import Vector, descend
-from medfuse.registration.information import Scene
+from medfuse.registration.information import Scene, thin
 from medfuse.registration.parzen import Samples
 from medfuse.registration.presets import Level
 
 _FEWEST_POINTS = 100
 _LEAST_FRACTION = 0.1
+_LEAST_GAIN = 1e-6  # nats; a step that gains less is the last
+_MANY_POINTS = 20_000
+_THINNING = 6
+_LATER_STEP = 0.1  # of the first step
 _STILL = np.eye(3)
 _NO_ANGLE = 1e-4  # below, the quotients would lose their digits
 
@@ -74,14 +78,28 @@ def climb_to_peak(scene: Scene, start_ras: Matrix, lever: Lever, level: Level) -
     seen = np.asarray(((there >= -0.5) & (there <= np.asarray(scene.moving.shape) - 0.5)).all(axis=1))
     if seen.sum() < max(_FEWEST_POINTS, _LEAST_FRACTION * len(seen)):
         return start_ras
-    samples = Samples(scene.points_mm[seen], scene.fixed_bins[seen], scene.moving, scene.bins)
+    points, fixed_bins = scene.points_mm[seen], scene.fixed_bins[seen]
+    change, first_step = np.zeros(6), level.first_step_mm
+    if len(points) > _MANY_POINTS:  # most of the way is gone with fewer
+        few = thin(np.arange(len(points)), len(points) // _THINNING)
+        samples = Samples(points[few], fixed_bins[few], scene.moving, scene.bins)
+        change = _climb(samples, to_index, lever, change, first_step, level)
+        first_step *= _LATER_STEP
+    samples = Samples(points, fixed_bins, scene.moving, scene.bins)
+    change = _climb(samples, to_index, lever, change, first_step, level)
+    return np.asarray(start_ras @ lever.motion(change), dtype=np.float64)
+
+
+def _climb(
+    samples: Samples, to_index: Matrix, lever: Lever, change: Vector, first_step_mm: float, level: Level
+) -> Vector:
+    """Climb from a change of the pose to the one with the most mutual information nearby."""
 
     def cost(change: Vector) -> tuple[float, Vector]:
         information, by_entries = samples.under(np.asarray(to_index @ lever.motion(change), dtype=np.float64))
         return -information, -lever.pull(change, to_index[:3, :3].T @ by_entries)
 
-    change = descend(cost, np.zeros(6), level.first_step_mm, level.iterations, last_step=level.last_step_mm)
-    return np.asarray(start_ras @ lever.motion(change), dtype=np.float64)
+    return descend(cost, change, first_step_mm, level.iterations, _LEAST_GAIN, level.last_step_mm)
 
 
 def _turn(vector: Points) -> tuple[Matrix, Matrix]:

@@ -26,14 +26,12 @@ class Scans:
 
     Attributes:
         pairs: the two scans on each level, coarsest first.
-        scenes: the points and values that poses are scored with, one for each level.
         head_points_mm: (N, 3) points of the fixed body in RAS mm.
         center_pairs: for each way to find it, the center (3,) of the fixed and of the moving head.
         rims: for each level, mask of the fixed body and of its rim, where slopes are climbed.
     """
 
     pairs: tuple[Pair, ...]
-    scenes: tuple[Scene, ...]
     head_points_mm: Points
     center_pairs: dict[str, tuple[Points, Points]]
     rims: tuple[Image, ...]
@@ -67,12 +65,10 @@ def prepare(
     region, *rims = widen(fixed_body.mask, preset.margin_mm, *preset.rim_mm)
     center = fixed_body.center_mm
     radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
-    pairs, scenes = [], []
+    pairs = []
     for spacing in spacings:
         image, other = fixed_levels[spacing], moving_levels[spacing]
-        mask = onto(region, image)
-        pairs.append(Pair(image, mask, other, center, max(radius, 1.0)))
-        scenes.append(_scene(image, mask, other, preset.bins))
+        pairs.append(Pair(image, onto(region, image), other, center, max(radius, 1.0)))
     centers = {
         "body": (center, moving_body.center_mm),
         "grid": (
@@ -82,7 +78,7 @@ def prepare(
         "head": (fixed_body.head_center_mm, moving_body.head_center_mm),
     }
     head_points = thin(fixed_body.points_mm, _MOST_HEAD_POINTS)
-    return Scans(tuple(pairs), tuple(scenes), head_points, centers, tuple(rims))
+    return Scans(tuple(pairs), head_points, centers, tuple(rims))
 
 
 def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) -> Scene:
@@ -102,14 +98,20 @@ def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) 
     return _compared(pair.fixed, voxels.astype(np.float64), values, pair.moving, bins)
 
 
-def _scene(fixed: Image, mask: Image, moving: Image, bins: int) -> Scene:
-    """Take points of the mask, each shaken within its voxel lest two equal grids attract each other."""
-    voxels = _voxels(mask, _MOST_SCORE_POINTS)
+def scene_of(scans: Scans, number: int, bins: int) -> Scene:
+    """Take points of the fixed body and the air around, shaken within their voxels lest two equal grids attract.
+
+    Args:
+        scans: the two scans.
+        number: of the level.
+        bins: histogram bins of each scan.
+    """
+    pair = scans.pairs[number]
+    voxels = _voxels(pair.mask, _MOST_SCORE_POINTS)
     shaken = voxels + np.random.default_rng(0).uniform(-0.5, 0.5, voxels.shape)
-    indices = np.clip(shaken, 0.0, np.asarray(fixed.GetSize()) - 1.0)
-    array = to_array(fixed)
-    values = _to_bins(interpolate(array, indices), array, bins)
-    return _compared(fixed, indices, values, moving, bins)
+    array = to_array(pair.fixed)
+    indices = np.clip(shaken, 0.0, np.asarray(array.shape) - 1.0)
+    return _compared(pair.fixed, indices, _to_bins(interpolate(array, indices), array, bins), pair.moving, bins)
 
 
 def _voxels(mask: Image, most: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -19,7 +19,7 @@ from medfuse.registration.overlap import inside_fraction
 from medfuse.registration.peak import Lever, climb_to_peak
 from medfuse.registration.poses import Pose, best_first, best_of_each_turn, displacement_mm, prefer_less_motion
 from medfuse.registration.presets import Preset
-from medfuse.registration.scans import Scans, slope_of
+from medfuse.registration.scans import Scans, scene_of, slope_of
 from medfuse.registration.shifts import best_shift, prepare_shifts
 from medfuse.registration.starts import HEADER, Start, make_starts, turns
 
@@ -41,8 +41,13 @@ class Search:
     listener: Progress
 
     @cached_property
+    def _finest(self) -> Scene:
+        """What a pose on the last level is scored by."""
+        return scene_of(self.scans, -1, self.preset.bins)
+
+    @cached_property
     def _slopes(self) -> tuple[Scene, ...]:
-        """What is climbed on each level."""
+        """What is climbed on each level; on all but the last one poses are scored by it too."""
         levels = zip(self.preset.levels, self.preset.slope_bins, strict=False)
         return tuple(
             slope_of(self.scans, number, bins, level.samples, self.seed) for number, (level, bins) in enumerate(levels)
@@ -75,15 +80,14 @@ class Search:
         return [pose, before] if gains else [before, pose]
 
     def score(self, number: int, name: str, matrix: Matrix) -> Pose:
-        """Score a transform on a level."""
-        return Pose(name, matrix, *similarity(self.scans.scenes[number], matrix))
+        """Score a transform on a level; -1 for the last one."""
+        last = number in (-1, len(self.preset.levels) - 1)
+        return Pose(name, matrix, *similarity(self._finest if last else self._slopes[number], matrix))
 
     def _climb_from(self, starts: Sequence[Start]) -> list[Pose]:
         """Score starts, the header's first, and refine the best level by level; return the choice first."""
         preset = self.preset
-        rough = self._slopes[0]
-        matrices = [start.fixed_to_moving_ras for start in starts]
-        scored = [Pose(start.name, m, *similarity(rough, m)) for start, m in zip(starts, matrices, strict=True)]
+        scored = [self.score(0, start.name, start.fixed_to_moving_ras) for start in starts]
         poses = [scored[0], *best_of_each_turn(scored[1:])]
         done, last, resting = 0, len(preset.kept) - 1, list[Pose]()
         with _threads() as mapping:
@@ -122,7 +126,7 @@ class Search:
 
     def _doubtful(self, poses: Sequence[Pose]) -> bool:
         """Tell whether the starts that led farthest end apart, or the moving scan misses much of the head."""
-        scene, head, best = self.scans.scenes[-1], self.scans.head_points_mm, poses[0].fixed_to_moving_ras
+        scene, head, best = self._finest, self.scans.head_points_mm, poses[0].fixed_to_moving_ras
         apart = displacement_mm(best, poses[-1].fixed_to_moving_ras, head)
         affine = np.asarray(np.linalg.inv(scene.world_to_moving), dtype=np.float64)
         covered = inside_fraction(apply_affine(best, head), scene.moving.shape, affine)
@@ -130,7 +134,7 @@ class Search:
 
     def _best_shifts(self) -> list[Start]:
         """For each of many rotations, take the shift with the most mutual information of all."""
-        ready = prepare_shifts(self.scans.scenes[0], self.preset.shift_step_mm)
+        ready = prepare_shifts(scene_of(self.scans, 0, self.preset.bins), self.preset.shift_step_mm)
         rotations = turns(self.preset.turn_spacing_degrees, self.preset.largest_turn_degrees)
         with _threads() as mapping:
             found = list(mapping(partial(best_shift, ready), rotations))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -22,11 +23,13 @@ from medfuse.evaluation.registration_subjects import Study
 from medfuse.geometry import Matrix
 from medfuse.metrics.alignment import target_registration_error_mm
 from medfuse.phantom import PhantomOptions, make_phantom
+from medfuse.registration.native import without_loops
 from medfuse.registration.resample import resample_to
 from medfuse.registration.starts import about_centers, rotation
 from medfuse.registration.verdict import judge
 
 SHAPE = (256, 256, 150)
+BY_NUMPY = "medfuse, without compiled loops"
 DEGREES, SHIFT_MM = (12.0, -12.0, 10.0), (12.0, -12.0, 10.0)
 
 
@@ -69,9 +72,11 @@ def main() -> None:
     matrices: dict[str, Matrix] = {}
 
     def found_by(name: str) -> None:
-        matrices[name] = RIVALS[name](study, 1, given.threads).fixed_to_moving_ras
+        with without_loops() if name == BY_NUMPY else nullcontext():
+            matrices[name] = RIVALS[name.split(",")[0]](study, 1, given.threads).fixed_to_moving_ras
 
-    work: dict[str, Callable[[], object]] = {name: lambda name=name: found_by(name) for name in ("medfuse", "textbook")}
+    names = ("medfuse", BY_NUMPY, "textbook")
+    work: dict[str, Callable[[], object]] = {name: lambda name=name: found_by(name) for name in names}
     work["verdict"] = lambda: judge(*pair, study.fixed_to_moving_ras)
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(given.repeats):

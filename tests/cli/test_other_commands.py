@@ -15,6 +15,7 @@ import medfuse
 from medfuse.networks.native import instruction_set
 from medfuse.phantom import Phantom
 from medfuse.registration import rigid
+from medfuse.registration.native import usable_loops
 from medfuse.registration.presets import Preset, load_preset
 
 
@@ -110,3 +111,4 @@ def test_without_a_command_help_is_shown() -> None:
 def test_info_tells_which_kernels_run() -> None:
     described = json.loads(run("info", "--json").stdout)
     assert described["kernels"].split(":")[0] == (instruction_set() or "not built")
+    assert described["registration_loops"].split(":")[0] == ("compiled" if usable_loops() else "not built")

@@ -63,7 +63,9 @@ class Sampled:
             np.ascontiguousarray(moving, dtype=np.float32),
             np.array(moving.shape, dtype=np.int64),
         )
-        self._points, self._fixed_bins, self._moving, self._shape = (_at(array) for array in self._kept)
+        points_at, fixed_bins_at, moving_at, shape_at = (_at(array) for array in self._kept)
+        self._before = points_at, fixed_bins_at, ctypes.c_int64(len(points))
+        self._after = moving_at, shape_at, ctypes.c_int64(bins)
 
     @functools.cached_property
     def _room(self) -> np.ndarray[Any, Any]:
@@ -108,9 +110,7 @@ class Sampled:
         return counts, inside
 
     def _arguments(self, to_index: np.ndarray[Any, Any]) -> tuple[Any, ...]:
-        matrix = (ctypes.c_double * 12)(*to_index[:3].ravel().tolist())
-        count, bins = ctypes.c_int64(self._count), ctypes.c_int64(self._bins)
-        return self._points, self._fixed_bins, count, matrix, self._moving, self._shape, bins
+        return *self._before, (ctypes.c_double * 12)(*to_index[:3].ravel().tolist()), *self._after
 
 
 def _at(array: np.ndarray[Any, Any] | None) -> ctypes.c_void_p:
