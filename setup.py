@@ -25,8 +25,8 @@ setup(
     ]
     + [
         Extension(
-            "medfuse.registration.native._histogram",
-            ["medfuse/registration/native/histogram.cpp"],
+            "medfuse.registration.native._climb",
+            ["medfuse/registration/native/climb.cpp"],
             language="c++",
             extra_compile_args=[*EVERYWHERE, "-ffp-contract=off"],  # the same bits on every processor
             optional=True,  # without a compiler numpy does the work

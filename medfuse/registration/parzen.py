@@ -22,11 +22,14 @@ class Samples:
         fixed_bins: (N,) bins of the fixed scan there, 0 .. bins - 1.
         moving: (X, Y, Z) the moving scan, 0 .. bins - 1, at least two voxels long on every axis.
         bins: number of bins of each scan.
+
+    Attributes:
+        compiled: the same for the compiled loops.
     """
 
     def __init__(self, points: Points, fixed_bins: Bins, moving: Values, bins: int) -> None:
         self._points, self._fixed_bins, self._moving, self._bins = points, fixed_bins, moving, bins
-        self._compiled = Sampled(points, fixed_bins, moving, bins)
+        self.compiled = Sampled(points, fixed_bins, moving, bins)
 
     def under(self, to_index: Matrix) -> tuple[float, Matrix]:
         """Return the mutual information in nats, and its (3, 4) derivatives by the upper rows of an affine map.
@@ -36,7 +39,7 @@ class Samples:
         """
         loops = usable_loops()
         if loops is not None:
-            return self._compiled.information(loops, to_index)
+            return self.compiled.information(loops, to_index)
         information, forces = self._plainly(to_index)
         gradient = [[(force * other).sum() for other in (*self._points.T, 1.0)] for force in forces.T]
         return information, np.asarray(gradient)
@@ -51,7 +54,7 @@ class Samples:
         if loops is None:
             return self._plainly(to_index)
         forces = np.empty((len(self._points), 3))
-        information, _ = self._compiled.information(loops, to_index, forces)
+        information, _ = self.compiled.information(loops, to_index, forces)
         return information, forces
 
     def _plainly(self, to_index: Matrix) -> tuple[float, Points]:

@@ -10,6 +10,7 @@ import numpy as np
 from medfuse.geometry import Matrix, Points, apply_affine
 from medfuse.registration.descent import Vector, descend
 from medfuse.registration.information import Scene, thin
+from medfuse.registration.native import usable_loops
 from medfuse.registration.parzen import Samples
 from medfuse.registration.presets import Level
 
@@ -94,6 +95,10 @@ def _climb(
     samples: Samples, to_index: Matrix, lever: Lever, change: Vector, first_step_mm: float, level: Level
 ) -> Vector:
     """Climb from a change of the pose to the one with the most mutual information nearby."""
+    loops = usable_loops()
+    if loops is not None:
+        how = first_step_mm, level.last_step_mm, _LEAST_GAIN, level.iterations
+        return samples.compiled.climb(loops, to_index, lever.center_mm, lever.radius_mm, change, *how)
 
     def cost(change: Vector) -> tuple[float, Vector]:
         information, by_entries = samples.under(np.asarray(to_index @ lever.motion(change), dtype=np.float64))

@@ -32,10 +32,11 @@ def usable_loops() -> ctypes.CDLL | None:
 
 @functools.cache
 def _find() -> ctypes.CDLL | None:
-    loops = load(Path(__file__).parent, "_histogram")
+    loops = load(Path(__file__).parent, "_climb")
     if loops is not None:
         loops.medfuse_information.restype = ctypes.c_double
         loops.medfuse_joint_counts.restype = ctypes.c_int64
+        loops.medfuse_climb.restype = ctypes.c_bool
     return loops
 
 
@@ -94,6 +95,30 @@ class Sampled:
         if np.isnan(found):
             raise ValueError(_OUT_OF_RANGE)
         return found, gradient
+
+    def climb(
+        self,
+        loops: ctypes.CDLL,
+        to_index: np.ndarray[Any, Any],
+        center: np.ndarray[Any, Any],
+        radius: float,
+        change: np.ndarray[Any, Any],
+        first_step: float,
+        last_step: float,
+        least_gain: float,
+        iterations: int,
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Climb to the optimum nearby; see ``medfuse_climb``.
+
+        Raises:
+            ValueError: if a bin is out of range.
+        """
+        center, found = np.ascontiguousarray(center, dtype=np.float64), np.array(change, dtype=np.float64)
+        numbers = (ctypes.c_double(number) for number in (radius, first_step, last_step, least_gain))
+        arguments = (*self._arguments(to_index), _at(self._room), _at(center), *numbers)
+        if not loops.medfuse_climb(*arguments, ctypes.c_int64(iterations), _at(found)):
+            raise ValueError(_OUT_OF_RANGE)
+        return found
 
     def joint_counts(
         self, loops: ctypes.CDLL, to_index: np.ndarray[Any, Any]
