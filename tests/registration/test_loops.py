@@ -10,8 +10,12 @@ import pytest
 from medfuse.registration.information import Scene, similarity
 from medfuse.registration.native import usable_loops, without_loops
 from medfuse.registration.parzen import Samples
+from medfuse.registration.peak import Lever, climb_to_peak
+from medfuse.registration.presets import Level
 
 BINS = 12
+LEVEL = Level(spacing_mm=2.0, samples=0, iterations=20, first_step_mm=1.0, last_step_mm=0.01)
+LEVER = Lever(np.array([3.0, 4.0, 5.0]), 4.0)
 SHAPE = (7, 9, 11)
 
 
@@ -82,6 +86,8 @@ def test_a_bin_out_of_range_is_refused(wrong: int) -> None:
     bins[-1] = wrong
     with pytest.raises(ValueError, match="a bin of the fixed scan"):
         Samples(where, bins, scan(), BINS).under(np.eye(4))
+    with pytest.raises(ValueError, match="a bin of the fixed scan"):
+        climb_to_peak(Scene(where, bins, scan(), np.eye(4), BINS), np.eye(4), LEVER, LEVEL)
     where[-1] = 3.0
     with pytest.raises(ValueError, match="a bin of the fixed scan"):
         similarity(Scene(where, bins, scan(), np.eye(4), BINS), np.eye(4))

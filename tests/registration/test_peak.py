@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from medfuse.metrics.alignment import target_registration_error_mm
+from medfuse.registration import peak
 from medfuse.registration.information import Scene
+from medfuse.registration.native import usable_loops, without_loops
 from medfuse.registration.peak import Lever, climb_to_peak
 from medfuse.registration.presets import Level
 from medfuse.registration.starts import about_centers, rotation
@@ -45,6 +49,43 @@ def test_the_peak_is_where_the_head_lies(scene: Scene) -> None:
     assert target_registration_error_mm(wrong, np.eye(4), scene.points_mm).mean_mm > 4.0
     assert target_registration_error_mm(found, np.eye(4), scene.points_mm).mean_mm < 0.1
     np.testing.assert_allclose(found[:3, :3] @ found[:3, :3].T, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.skipif(usable_loops() is None, reason="the loops were not compiled here")
+@pytest.mark.parametrize("degrees", [0.0, 4.0, 12.0])
+def test_the_compiled_climb_ends_where_that_of_numpy_does(scene: Scene, degrees: float) -> None:
+    turned = rotation(np.radians([degrees, -degrees, degrees / 2.0]))
+    wrong = about_centers(turned, LEVER.center_mm, LEVER.center_mm + np.array(SHIFT))
+    found = climb_to_peak(scene, wrong, LEVER, LEVEL)
+    with without_loops():
+        expected = climb_to_peak(scene, wrong, LEVER, LEVEL)
+    assert target_registration_error_mm(found, expected, scene.points_mm).mean_mm < 0.01
+    np.testing.assert_allclose(found[:3, :3] @ found[:3, :3].T, np.eye(3), atol=1e-12)
+    steps = [climb_to_peak(scene, wrong, LEVER, dataclasses.replace(LEVEL, iterations=1))]
+    with without_loops():
+        steps.append(climb_to_peak(scene, wrong, LEVER, dataclasses.replace(LEVEL, iterations=1)))
+    np.testing.assert_allclose(*steps, rtol=0.0, atol=1e-9)
+
+
+def test_many_points_are_climbed_to_the_peak_of_all(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last climb decides, whatever the few points before it say."""
+    wrong = about_centers(np.eye(3), LEVER.center_mm, LEVER.center_mm + np.array(SHIFT))
+    expected = climb_to_peak(scene, wrong, LEVER, LEVEL)
+    monkeypatch.setattr(peak, "_MANY_POINTS", 100)
+    found = climb_to_peak(scene, wrong, LEVER, LEVEL)
+    assert 0.0 < target_registration_error_mm(found, expected, scene.points_mm).mean_mm < 0.01
+
+
+def test_the_steps_are_counted(scene: Scene) -> None:
+    wrong = about_centers(np.eye(3), LEVER.center_mm, LEVER.center_mm + np.array(SHIFT))
+    one = climb_to_peak(scene, wrong, LEVER, dataclasses.replace(LEVEL, iterations=1))
+    moved = np.linalg.inv(wrong) @ one
+    about = moved[:3, :3] @ LEVER.center_mm + moved[:3, 3] - LEVER.center_mm
+    assert np.abs(about).max() <= LEVEL.first_step_mm + 1e-12
+    assert Rotation.from_matrix(moved[:3, :3]).magnitude() * LEVER.radius_mm <= np.sqrt(3.0) * LEVEL.first_step_mm
+    assert target_registration_error_mm(one, wrong, scene.points_mm).mean_mm > 0.1
+    none = climb_to_peak(scene, wrong, LEVER, dataclasses.replace(LEVEL, iterations=0))
+    np.testing.assert_allclose(none, wrong, rtol=0.0, atol=1e-12)
 
 
 def test_the_pull_is_the_derivative_along_every_motion() -> None:
