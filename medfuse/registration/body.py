@@ -21,6 +21,7 @@ _THRESHOLD_VALUES = 10_000  # are enough to tell the threshold by
 _OPENING_MM = 8.0
 _SMALLEST_FRACTION = 0.01
 _HEAD_HEIGHT_MM = 160.0
+_HALFWAY = 0.5 + 1e-6  # a voxel between two takes the upper one, whatever the rounding
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def find_body(image: Image) -> Body:
     if largest.mean() < _SMALLEST_FRACTION:
         largest = np.ones(values.shape, dtype=bool)
     filled = _without_holes(largest)
-    indices = np.argwhere(filled)[:, ::-1].astype(np.float64)
-    return Body(like(filled.transpose(2, 1, 0), image), apply_affine(affine_of(image), indices))
+    mask = filled.transpose(2, 1, 0)
+    return Body(like(mask, image), apply_affine(affine_of(image), np.argwhere(mask).astype(np.float64)))
 
 
 def to_mask(image: Image) -> Mask:
@@ -81,7 +82,8 @@ def onto(mask: Image, image: Image) -> Image:
     to_mask_index = np.linalg.inv(affine_of(mask)) @ affine_of(image)
     found = to_mask(mask)
     for axis, count in enumerate(image.GetSize()):
-        place = np.rint(to_mask_index[axis, axis] * np.arange(count) + to_mask_index[axis, 3]).astype(int)
+        place = to_mask_index[axis, axis] * np.arange(count) + to_mask_index[axis, 3]
+        place = np.floor(place + _HALFWAY).astype(int)
         found = found.take(np.clip(place, 0, found.shape[axis] - 1), axis=axis)
     return like(found, image)
 
