@@ -11,15 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
-from scipy.sparse import csr_array
-from scipy.special import ndtr
 
 from medfuse.geometry import Matrix
-from medfuse.registration.images import Image, Values, to_array, to_image
+from medfuse.registration.images import Image, to_array, to_image
 
 _SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
-_REACH_SIGMAS = 4.0  # beyond, a Gaussian counts as zero
-_TAIL = float(ndtr(-_REACH_SIGMAS))
+_FEWEST_VOXELS_TO_SMOOTH = 4
 
 
 def pyramid(image: Image, levels_mm: Sequence[float]) -> dict[float, Image]:
@@ -33,7 +30,7 @@ def pyramid(image: Image, levels_mm: Sequence[float]) -> dict[float, Image]:
         The copies by level. An axis whose voxels are already wider than the level keeps them.
     """
     copies: dict[float, Image] = {}
-    for level in sorted(set(levels_mm)):
+    for level in sorted(levels_mm):
         image = coarsen(image, level)
         copies[level] = image
     return copies
@@ -75,42 +72,24 @@ def coarsen(image: Image, level_mm: float) -> Image:
     """
     old = np.asarray(image.GetSpacing())
     sizes = np.asarray(image.GetSize())
-    sigmas = _SIGMA_PER_FWHM * np.sqrt(np.maximum(level_mm**2 - old**2, 0.0)) / old
-    if not sigmas.any():
-        return image
+    for axis in range(3):
+        sigma = _SIGMA_PER_FWHM * np.sqrt(max(level_mm**2 - old[axis] ** 2, 0.0))
+        if sigma > 0.0 and sizes[axis] >= _FEWEST_VOXELS_TO_SMOOTH:
+            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
     counts = np.maximum(1, np.round(sizes * old / np.maximum(old, level_mm))).astype(int)
     new = sizes * old / counts  # the same field of view, edge to edge
-    values = to_array(image)
-    for axis in np.flatnonzero(sigmas):
-        values = _weighed(values, int(axis), _weights(int(sizes[axis]), int(counts[axis]), float(sigmas[axis])))
-    coarse = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
+    if (counts == sizes).all():
+        return image
     direction = np.reshape(image.GetDirection(), (3, 3))
-    coarse.SetOrigin((np.asarray(image.GetOrigin()) + direction @ ((new - old) / 2.0)).tolist())
-    coarse.SetSpacing(new.tolist())
-    coarse.SetDirection(image.GetDirection())
-    return coarse
-
-
-def _weights(size: int, count: int, sigma: float) -> csr_array:
-    """Return what each voxel of a row gives to each of fewer ones: the share of the Gaussian that falls on it.
-
-    Args:
-        size: voxels of the row.
-        count: voxels wanted over the same length.
-        sigma: of the Gaussian, in voxels of the row. What would lie beyond the row's ends falls on its last voxels.
-
-    Returns:
-        (count, size) weights; those of each voxel wanted add up to 1.
-    """
-    centers = (np.arange(count) + 0.5) * (size / count) - 0.5
-    edges = np.arange(size - 1) + 0.5
-    reach = np.clip((edges - centers[:, None]) / sigma, -_REACH_SIGMAS, _REACH_SIGMAS)
-    below = np.hstack([np.zeros((count, 1)), (ndtr(reach) - _TAIL) / (1.0 - 2.0 * _TAIL), np.ones((count, 1))])
-    return csr_array(np.diff(below, axis=1).astype(np.float32))
-
-
-def _weighed(values: Values, axis: int, weights: csr_array) -> Values:
-    """Multiply every row along an axis by weights; a sparse product, summed in one order."""
-    rows = np.moveaxis(values, axis, 0)
-    product = weights @ np.ascontiguousarray(rows).reshape(len(rows), -1)
-    return np.moveaxis(product.reshape(-1, *rows.shape[1:]), 0, axis)
+    origin = np.asarray(image.GetOrigin()) + direction @ ((new - old) / 2.0)
+    return sitk.Resample(
+        image,
+        counts.tolist(),
+        sitk.Transform(3, sitk.sitkIdentity),
+        sitk.sitkLinear,
+        origin.tolist(),
+        new.tolist(),
+        image.GetDirection(),
+        0.0,
+        sitk.sitkFloat32,
+    )
