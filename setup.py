@@ -28,7 +28,7 @@ setup(
             "medfuse.registration.native._climb",
             ["medfuse/registration/native/climb.cpp"],
             language="c++",
-            extra_compile_args=[*EVERYWHERE, "-ffp-contract=off"],  # the same bits on every processor
+            extra_compile_args=[*EVERYWHERE, "-ffp-contract=off"],  # products rounded alike everywhere
             optional=True,  # without a compiler numpy does the work
         )
     ]

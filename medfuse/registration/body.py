@@ -79,10 +79,9 @@ def onto(mask: Image, image: Image) -> Image:
     return sitk.Resample(mask, image, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkNearestNeighbor, 0)
 
 
-def widen(mask: Image, *margins_mm: float) -> list[Image]:
-    """Grow a mask by each of some margins, so that it takes in the border of the body and some air."""
-    away_mm = distance_mm(mask)
-    return [within(away_mm, margin) for margin in margins_mm]
+def widen(mask: Image, margin_mm: float) -> Image:
+    """Grow a mask by a margin, so that it takes in the border of the body and some air."""
+    return within(distance_mm(mask), margin_mm)
 
 
 def distance_mm(mask: Image) -> Image:

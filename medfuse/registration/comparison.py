@@ -165,7 +165,7 @@ def prepare_sources(
     moving_levels = clipped_pyramid(moving, moving_affine_ras, how.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[how.body_level_mm]).mask
     moving_body = find_body(moving_levels[how.body_level_mm]).mask
-    (region,) = widen(fixed_body, how.margin_mm)
+    region = widen(fixed_body, how.margin_mm)
     return {
         spacing: Sources(
             shades(to_array(fixed_levels[spacing]), _on(fixed_body, fixed_levels[spacing]), how.bins, how.rank_share),

@@ -62,7 +62,7 @@ def descend(
 
 def dot(first: Vector, second: Vector) -> float:
     """Return the scalar product, summed in an order that does not depend on a BLAS."""
-    return float(np.einsum("i,i", first.ravel(), second.ravel()))
+    return float(np.sum(first * second))
 
 
 def _line_search(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -23,12 +21,6 @@ SHAPE = (7, 9, 11)
 def built() -> None:
     if usable_loops() is None:
         pytest.skip("the loops were not compiled here")
-
-
-@pytest.fixture
-def plainly() -> Iterator[None]:
-    with without_loops():
-        yield
 
 
 def scan(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
@@ -105,5 +97,6 @@ def test_what_is_no_number_reads_no_foreign_memory(odd: float) -> None:
     assert 0.0 < similarity(Scene(where, bins, values, np.eye(4), BINS), np.eye(4))[1] < 1.0
 
 
-def test_the_switch_leaves_them_out(plainly: None) -> None:
-    assert usable_loops() is None
+def test_the_switch_leaves_them_out() -> None:
+    with without_loops():
+        assert usable_loops() is None

@@ -26,7 +26,7 @@ from medfuse.registration.scans import Scans, prepare
 from medfuse.registration.starts import about_centers, rotation
 from medfuse.registration.verdict import Verdict, judge
 
-SEED = 14
+SEED = 11
 
 
 @pytest.fixture(scope="module")
