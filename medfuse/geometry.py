@@ -7,6 +7,7 @@ An affine is a (4, 4) float64 array that takes voxel indices (i, j, k, 1) to mil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -55,7 +56,15 @@ def world_transform_to_lps(matrix_ras: Matrix) -> Matrix:
 
 def apply_affine(affine: Matrix, points: Points) -> Points:
     """Map points, shape (..., 3), through a (4, 4) affine."""
-    return np.asarray(points @ affine[:3, :3].T + affine[:3, 3], dtype=np.float64)
+    moved = np.asarray(points @ affine[:3, :3].T, dtype=np.float64)
+    moved += affine[:3, 3]
+    return moved
+
+
+def inside_grid(indices: Points, shape: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Tell which voxel positions, (N, 3), lie inside some voxel of a grid, outermost halves included."""
+    inside = (indices >= -0.5) & (indices <= np.asarray(shape) - 0.5)
+    return np.asarray(inside[:, 0] & inside[:, 1] & inside[:, 2])
 
 
 def corners_mm(affine_ras: Matrix, shape: tuple[int, int, int]) -> Points:

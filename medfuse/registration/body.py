@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+from scipy import ndimage
 
 from medfuse.geometry import Points, apply_affine
-from medfuse.registration.images import Image, affine_of, to_array
+from medfuse.registration.images import Image, Values, affine_of, like
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 _PERCENTILES = (1.0, 98.0)
+_THRESHOLD_BINS = 128
 _OPENING_MM = 8.0
 _SMALLEST_FRACTION = 0.01
 _HEAD_HEIGHT_MM = 160.0
+_HALFWAY = 0.5 + 1e-6  # a voxel between two takes the upper one, whatever the rounding
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,16 @@ def find_body(image: Image) -> Body:
     Returns:
         The mask and the positions of its voxels.
     """
-    values = to_array(image)
-    low, high = np.percentile(values, _PERCENTILES)
-    clipped = sitk.Clamp(image, sitk.sitkFloat32, float(low), float(max(high, np.nextafter(low, np.inf))))
-    mask = sitk.OtsuThreshold(clipped, 0, 1, 128)
-    radius = [round(_OPENING_MM / step / 2.0) for step in image.GetSpacing()]
-    opened = sitk.BinaryMorphologicalOpening(mask, radius, sitk.sitkBall)
+    values = sitk.GetArrayFromImage(image)  # (Z, Y, X), as it lies in memory
+    bright = values > _threshold(values)
+    ball = _ball([round(_OPENING_MM / step / 2.0) for step in image.GetSpacing()[::-1]])
+    opened = ndimage.binary_dilation(ndimage.binary_erosion(bright, ball, border_value=1), ball)
     largest = _largest_piece(opened)
-    if to_mask(largest).mean() < _SMALLEST_FRACTION:
-        largest = image * 0.0 > -1.0
-    largest = sitk.BinaryFillhole(largest)
-    points = apply_affine(affine_of(largest), np.argwhere(to_mask(largest)).astype(np.float64))
-    return Body(largest, points)
+    if largest.mean() < _SMALLEST_FRACTION:
+        largest = np.ones(values.shape, dtype=bool)
+    filled = _without_holes(largest)
+    mask = filled.transpose(2, 1, 0)
+    return Body(like(mask, image), apply_affine(affine_of(image), np.argwhere(mask).astype(np.float64)))
 
 
 def to_mask(image: Image) -> Mask:
@@ -75,25 +77,51 @@ def to_mask(image: Image) -> Mask:
 
 
 def onto(mask: Image, image: Image) -> Image:
-    """Bring a mask onto an image's grid, by the nearest voxel."""
-    return sitk.Resample(mask, image, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkNearestNeighbor, 0)
+    """Bring a mask onto the grid of an image with the same axes and field of view, by the nearest voxel."""
+    to_mask_index = np.linalg.inv(affine_of(mask)) @ affine_of(image)
+    found = to_mask(mask)
+    for axis, count in enumerate(image.GetSize()):
+        place = to_mask_index[axis, axis] * np.arange(count) + to_mask_index[axis, 3]
+        place = np.floor(place + _HALFWAY).astype(int)
+        found = found.take(np.clip(place, 0, found.shape[axis] - 1), axis=axis)
+    return like(found, image)
 
 
-def widen(mask: Image, margin_mm: float) -> Image:
-    """Grow a mask by a margin, so that it takes in the border of the body and some air."""
-    return within(distance_mm(mask), margin_mm)
+def widen(mask: Image, *margins_mm: float) -> list[Image]:
+    """Grow a mask by each of some margins, so that it takes in the border of the body and some air."""
+    outside = ~to_mask(mask)
+    away_mm = ndimage.distance_transform_edt(outside.transpose(2, 1, 0), sampling=mask.GetSpacing()[::-1])
+    return [like((away_mm <= margin).transpose(2, 1, 0), mask) for margin in margins_mm]
 
 
-def distance_mm(mask: Image) -> Image:
-    """Return how far each voxel lies outside a mask; negative inside."""
-    return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+def _threshold(values: Values) -> float:
+    """Return Otsu's threshold of the usual values."""
+    low, high = np.percentile(values, _PERCENTILES)
+    usual = sitk.GetImageFromArray(np.clip(values, low, max(high, np.nextafter(low, np.inf))))
+    otsu = sitk.OtsuThresholdImageFilter()
+    otsu.SetNumberOfHistogramBins(_THRESHOLD_BINS)
+    otsu.Execute(usual)
+    return float(otsu.GetThreshold())
 
 
-def within(distance: Image, margin_mm: float) -> Image:
-    """Return the mask of the voxels that lie no farther outside than this."""
-    return sitk.Cast(distance <= margin_mm, sitk.sitkUInt8)
+def _ball(radius: Sequence[int]) -> Mask:
+    """Return a ball of voxels, of a radius along each axis."""
+    offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in radius), indexing="ij"), axis=-1)
+    return np.asarray(((offsets / (np.asarray(radius) + 0.5)) ** 2).sum(axis=-1) <= 1.0)
 
 
-def _largest_piece(mask: Image) -> Image:
-    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
-    return pieces == 1
+def _largest_piece(mask: Mask) -> Mask:
+    pieces, count = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    return np.asarray((pieces == sizes.argmax()) & mask)
+
+
+def _without_holes(mask: Mask) -> Mask:
+    """Fill what is enclosed: the pieces of the background that do not reach the border."""
+    pieces, count = ndimage.label(~mask)
+    outside = np.zeros(count + 1, dtype=bool)
+    for axis in range(mask.ndim):
+        outside[np.take(pieces, (0, -1), axis=axis)] = True
+    outside[0] = False  # the mask itself
+    return np.asarray(~outside[pieces])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from medfuse.errors import RegistrationError
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 from medfuse.registration.body import Mask, find_body, onto, to_mask, widen
 from medfuse.registration.images import Image, Values, affine_of, to_array
 from medfuse.registration.parzen import Bins, Samples
@@ -106,7 +106,7 @@ def compare(sources: Sources, place: Map, most: int) -> Comparison:
     points = apply_affine(sources.fixed_affine_ras, indices)
     to_index = np.asarray(np.linalg.inv(sources.moving_affine_ras), dtype=np.float64)
     there = apply_affine(to_index, place(points, voxels))
-    inside = np.asarray(((there >= -0.5) & (there <= np.asarray(sources.moving.shape) - 0.5)).all(axis=1))
+    inside = inside_grid(there, sources.moving.shape)
     if inside.sum() < max(_FEWEST_POINTS, _LEAST_FRACTION * len(inside)):
         msg = (
             f"the moving volume covers {inside.mean() if inside.size else 0.0:.0%} of the fixed patient, too little to "
@@ -165,7 +165,7 @@ def prepare_sources(
     moving_levels = clipped_pyramid(moving, moving_affine_ras, how.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[how.body_level_mm]).mask
     moving_body = find_body(moving_levels[how.body_level_mm]).mask
-    region = widen(fixed_body, how.margin_mm)
+    (region,) = widen(fixed_body, how.margin_mm)
     return {
         spacing: Sources(
             shades(to_array(fixed_levels[spacing]), _on(fixed_body, fixed_levels[spacing]), how.bins, how.rank_share),

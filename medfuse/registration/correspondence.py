@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 from medfuse.registration.images import Image, Values, affine_of, to_array
 from medfuse.registration.information import Array, interpolate
 
@@ -49,7 +49,7 @@ class Correspondence:
         """Return value (N,), gradient (N, 3) per mm and whether seen (N,) for points that are shifted."""
         index = apply_affine(self.to_index, self.points_mm + shift_mm)
         ends = np.asarray(self.moving.shape) - 1.0
-        seen = np.asarray(((index >= -0.5) & (index <= ends + 0.5)).all(axis=1))
+        seen = inside_grid(index, self.moving.shape)
         value, slope = value_and_slope(self.moving, np.clip(index, 0.0, ends))
         return value, slope @ self.to_index[:3, :3], seen
 
@@ -125,7 +125,7 @@ def correspond(
     to_index = np.asarray(np.linalg.inv(affine_of(moving)) @ fixed_to_moving_ras, dtype=np.float64)
     theirs = apply_affine(to_index, points)
     ends = np.asarray(moving.GetSize()) - 1.0
-    seen = ((theirs >= -0.5) & (theirs <= ends + 0.5)).all(axis=1)
+    seen = inside_grid(theirs, moving.GetSize())
     if seen.sum() < _FEWEST_POINTS:
         return None
     ours = interpolate(to_array(fixed), index)

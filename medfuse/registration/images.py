@@ -60,6 +60,13 @@ def to_array(image: Image) -> Values:
     return np.asarray(sitk.GetArrayFromImage(image).transpose(2, 1, 0), dtype=np.float32)
 
 
+def like(mask: np.ndarray[Any, np.dtype[np.bool_]], image: Image) -> Image:
+    """Make an image of 0 and 1 of a mask, (X, Y, Z), on the grid of an image."""
+    made = sitk.GetImageFromArray(np.ascontiguousarray(mask.transpose(2, 1, 0), dtype=np.uint8))
+    made.CopyInformation(image)
+    return made
+
+
 def to_transform(matrix_ras: Matrix) -> Transform:
     """Make an ITK transform of LPS points from a (4, 4) transform of RAS points."""
     matrix_lps = world_transform_to_lps(matrix_ras)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from scipy.special import entr
 
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 from medfuse.registration.images import Values
 from medfuse.registration.native import Sampled, usable_loops
 
@@ -77,7 +77,7 @@ def _joint_counts(scene: Scene, to_index: Matrix) -> tuple[Array, int]:
     """Return the joint histogram of the points inside the moving scan, and how many there are."""
     indices = apply_affine(to_index, scene.points_mm)
     ends = np.asarray(scene.moving.shape) - 1.0
-    inside = np.asarray(((indices >= -0.5) & (indices <= ends + 0.5)).all(axis=1))
+    inside = inside_grid(indices, scene.moving.shape)
     values = interpolate(scene.moving, np.clip(indices[inside], 0.0, ends))
     return joint_histogram(scene.fixed_bins[inside], values, scene.bins), int(inside.sum())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medfuse.errors import OverlapError
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 
 _LATTICE = 24
 SMALLEST_SHARED_FRACTION = 0.05
@@ -62,5 +62,4 @@ def inside_fraction(points_mm: Points, shape: tuple[int, int, int], affine_ras: 
     if len(points_mm) == 0:
         return 0.0
     indices = apply_affine(np.asarray(np.linalg.inv(affine_ras), dtype=np.float64), points_mm)
-    inside = (indices >= -0.5) & (indices <= np.asarray(shape) - 0.5)
-    return float(inside.all(axis=1).mean())
+    return float(inside_grid(indices, shape).mean())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 from medfuse.registration.descent import Vector, descend
 from medfuse.registration.information import Scene, thin
 from medfuse.registration.native import usable_loops
@@ -76,7 +76,7 @@ def climb_to_peak(scene: Scene, start_ras: Matrix, lever: Lever, level: Level) -
         return start_ras
     to_index = np.asarray(scene.world_to_moving @ start_ras, dtype=np.float64)
     there = apply_affine(to_index, scene.points_mm)
-    seen = np.asarray(((there >= -0.5) & (there <= np.asarray(scene.moving.shape) - 0.5)).all(axis=1))
+    seen = inside_grid(there, scene.moving.shape)
     if seen.sum() < max(_FEWEST_POINTS, _LEAST_FRACTION * len(seen)):
         return start_ras
     points, fixed_bins = scene.points_mm[seen], scene.fixed_bins[seen]

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
+from scipy.sparse import csr_array
 
 from medfuse.geometry import Matrix
-from medfuse.registration.images import Image, to_array, to_image
+from medfuse.registration.images import Image, Values, to_array, to_image
 
 _SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 _FEWEST_VOXELS_TO_SMOOTH = 4
+_LEAST_WEIGHT = 1e-6  # smaller ones count as zero
 
 
 def pyramid(image: Image, levels_mm: Sequence[float]) -> dict[float, Image]:
@@ -30,7 +32,7 @@ def pyramid(image: Image, levels_mm: Sequence[float]) -> dict[float, Image]:
         The copies by level. An axis whose voxels are already wider than the level keeps them.
     """
     copies: dict[float, Image] = {}
-    for level in sorted(levels_mm):
+    for level in sorted(set(levels_mm)):
         image = coarsen(image, level)
         copies[level] = image
     return copies
@@ -72,24 +74,47 @@ def coarsen(image: Image, level_mm: float) -> Image:
     """
     old = np.asarray(image.GetSpacing())
     sizes = np.asarray(image.GetSize())
-    for axis in range(3):
-        sigma = _SIGMA_PER_FWHM * np.sqrt(max(level_mm**2 - old[axis] ** 2, 0.0))
-        if sigma > 0.0 and sizes[axis] >= _FEWEST_VOXELS_TO_SMOOTH:
-            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
+    sigmas = _SIGMA_PER_FWHM * np.sqrt(np.maximum(level_mm**2 - old**2, 0.0)) / old
+    if not sigmas.any():
+        return image
     counts = np.maximum(1, np.round(sizes * old / np.maximum(old, level_mm))).astype(int)
     new = sizes * old / counts  # the same field of view, edge to edge
-    if (counts == sizes).all():
-        return image
+    values = to_array(image)
+    for axis in np.flatnonzero(sigmas):
+        values = _weighed(values, int(axis), _weights(int(sizes[axis]), int(counts[axis]), float(sigmas[axis])))
+    coarse = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
     direction = np.reshape(image.GetDirection(), (3, 3))
-    origin = np.asarray(image.GetOrigin()) + direction @ ((new - old) / 2.0)
-    return sitk.Resample(
-        image,
-        counts.tolist(),
-        sitk.Transform(3, sitk.sitkIdentity),
-        sitk.sitkLinear,
-        origin.tolist(),
-        new.tolist(),
-        image.GetDirection(),
-        0.0,
-        sitk.sitkFloat32,
-    )
+    coarse.SetOrigin((np.asarray(image.GetOrigin()) + direction @ ((new - old) / 2.0)).tolist())
+    coarse.SetSpacing(new.tolist())
+    coarse.SetDirection(image.GetDirection())
+    return coarse
+
+
+def _weights(size: int, count: int, sigma: float) -> csr_array:
+    """Return what each voxel of a row gives to each of fewer ones, smoothed by a Gaussian and then interpolated.
+
+    Smoothing a row is linear, so what it does to rows of a single 1 tells all.
+
+    Args:
+        size: voxels of the row.
+        count: voxels wanted over the same length.
+        sigma: of the Gaussian, in voxels of the row.
+
+    Returns:
+        (count, size) weights.
+    """
+    smooth = np.eye(size)
+    if size >= _FEWEST_VOXELS_TO_SMOOTH:
+        smooth = sitk.GetArrayFromImage(sitk.RecursiveGaussian(sitk.GetImageFromArray(smooth), sigma, direction=0)).T
+    place = np.clip((np.arange(count) + 0.5) * (size / count) - 0.5, 0.0, size - 1.0)
+    lower = np.minimum(place.astype(int), max(size - 2, 0))
+    share = (place - lower)[:, None]
+    weights = (1.0 - share) * smooth[lower] + share * smooth[np.minimum(lower + 1, size - 1)]
+    return csr_array(np.where(abs(weights) < _LEAST_WEIGHT, 0.0, weights).astype(np.float32))
+
+
+def _weighed(values: Values, axis: int, weights: csr_array) -> Values:
+    """Multiply every row along an axis by weights; a sparse product, summed in one order."""
+    rows = np.moveaxis(values, axis, 0)
+    product = weights @ np.ascontiguousarray(rows).reshape(len(rows), -1)
+    return np.moveaxis(product.reshape(-1, *rows.shape[1:]), 0, axis)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medfuse.geometry import Matrix, Points, apply_affine, center_mm
-from medfuse.registration.body import distance_mm, find_body, onto, to_mask, within
+from medfuse.registration.body import find_body, onto, to_mask, widen
 from medfuse.registration.images import Image, Values, affine_of, to_array
 from medfuse.registration.information import Scene, interpolate, thin
 from medfuse.registration.presets import Preset
@@ -62,8 +62,7 @@ def prepare(
     moving_levels = clipped_pyramid(moving, moving_affine_ras, preset.clip_percentiles, levels)
     fixed_body = find_body(fixed_levels[preset.body_level_mm])
     moving_body = find_body(moving_levels[preset.body_level_mm])
-    outside = distance_mm(fixed_body.mask)
-    region, rims = within(outside, preset.margin_mm), tuple(within(outside, rim) for rim in preset.rim_mm)
+    region, *rims = widen(fixed_body.mask, preset.margin_mm, *preset.rim_mm)
     center = fixed_body.center_mm
     radius = float(np.sqrt(((fixed_body.points_mm - center) ** 2).sum(axis=1).mean()))
     pairs = []
@@ -80,7 +79,7 @@ def prepare(
     }
     every = -(-len(fixed_body.points_mm) // _MOST_HEAD_POINTS)
     head_points = fixed_body.points_mm[::every]  # a lattice: whoever looks inside the head relies on its steps
-    return Scans(tuple(pairs), head_points, centers, rims)
+    return Scans(tuple(pairs), head_points, centers, tuple(rims))
 
 
 def slope_of(scans: Scans, number: int, bins: int, samples: int, seed: int = 0) -> Scene:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import fft
 
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 from medfuse.registration.images import Values
 from medfuse.registration.information import Scene, interpolate
 
@@ -108,7 +108,7 @@ def _moving_maps(search: ShiftSearch, turn: Matrix) -> Values:
     scene = search.scene
     indices = apply_affine(scene.world_to_moving, search.offsets_mm @ turn.T + search.moving_center_mm)
     ends = np.asarray(scene.moving.shape) - 1.0
-    inside = ((indices >= -0.5) & (indices <= ends + 0.5)).all(axis=1)
+    inside = inside_grid(indices, scene.moving.shape)
     values = interpolate(scene.moving, np.clip(indices[inside], 0.0, ends))
     bins = np.minimum((values * _BINS / scene.bins).astype(np.int64), _BINS - 1)
     maps = np.zeros((_BINS, int(np.prod(search.shape))), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
 
-from medfuse.geometry import Matrix, Points, apply_affine
+from medfuse.geometry import Matrix, Points, apply_affine, inside_grid
 from medfuse.registration.images import Transform, grid_lps, to_transform
 from medfuse.registration.information import interpolate
 
@@ -83,15 +83,13 @@ def seen_through(
         Bool mask of ``fixed_shape``.
     """
     to_index = np.asarray(np.linalg.inv(moving_affine_ras), dtype=np.float64)
-    ends = np.asarray(moving_shape) - 0.5
     seen = torch.empty(fixed_shape, dtype=torch.bool)
     plane = np.indices((*fixed_shape[:2], 1)).reshape(3, -1).T.astype(np.float64)
     for k in range(fixed_shape[2]):  # slice by slice: all positions at once would fill the memory
         plane[:, 2] = k
         points = apply_affine(fixed_affine_ras, plane)
         indices = apply_affine(to_index, move_points(points, start_ras, displacement))
-        inside = ((indices >= -0.5) & (indices <= ends)).all(axis=1)
-        seen[:, :, k] = torch.from_numpy(inside.reshape(fixed_shape[:2]))
+        seen[:, :, k] = torch.from_numpy(inside_grid(indices, moving_shape).reshape(fixed_shape[:2]))
     return seen
 
 

@@ -122,10 +122,10 @@ def test_the_number_of_threads_changes_no_bit(
     assert found[0] == found[1]
 
 
-def test_a_volume_stays_on_itself(patient: Phantom, hasty: None) -> None:
+def test_a_volume_stays_on_itself(patient: Phantom) -> None:
     fixed, affine = scan(patient, "MR_T1")
     result = register_rigid(fixed, affine, fixed, affine, RIGID)
-    assert result.moved_mm < 0.2
+    assert result.moved_mm == 0.0
     assert result.best_start == HEADER
 
 
