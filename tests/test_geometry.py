@@ -73,6 +73,14 @@ def test_apply_affine_keeps_leading_axes_and_follows_composition():
     np.testing.assert_allclose(geometry.apply_affine(second @ first, points), both, atol=1e-9)
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_grid_ends_half_a_voxel_beyond_its_outermost_centers(axis):
+    shape = (4, 5, 6)
+    indices = np.tile(np.array(shape) // 2.0, (4, 1))
+    indices[:, axis] = -0.51, -0.5, shape[axis] - 0.5, shape[axis] - 0.49
+    assert geometry.inside_grid(indices, shape).tolist() == [False, True, True, False]
+
+
 def test_corners_and_center_are_voxel_centers():
     affine = affine_of()
     corners = geometry.corners_mm(affine, SHAPE)
