@@ -217,7 +217,7 @@ def _drop_large(header: Dataset) -> None:
     for tag in list(header.keys()):
         if tag in _LARGE_AND_NEEDED:
             continue
-        raw = header.get_item(tag)
+        raw = header.get_item(tag, keep_deferred=True)  # as it lies in the file: a damaged one cannot be converted
         value = getattr(raw, "value", None)
         if isinstance(value, (bytes, str)) and len(value) > MOST_VALUE_BYTES:
             del header[tag]

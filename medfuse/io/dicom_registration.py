@@ -23,7 +23,6 @@ from medfuse.options import STILL
 REGISTRATION_CLASS = "1.2.840.10008.5.1.4.1.1.66.1"
 _IDENTITY = ("125021", "DCM", "Frame of Reference Identity")
 _BY_CONTENT = ("125024", "DCM", "Image Content-based Alignment")
-_BY_EQUIPMENT = ("125023", "DCM", "Acquisition Equipment Alignment")
 _RIGID_TO = 1e-6
 _LARGEST_FILE = 2**24
 
@@ -80,7 +79,7 @@ def write_spatial_registration(run: Derivation, path: Path) -> Dataset:
     shared = run.moving.frame_uid == run.frame_uid
     moving_frame = run.moving.frame_uid or run.uids.new("frame", "moving")
     dataset.RegistrationSequence = [
-        _item(run.fixed, "" if shared else run.frame_uid, np.eye(4), _IDENTITY),
+        _item(run.fixed, "" if shared else run.frame_uid, np.eye(4), (_IDENTITY,)),
         _item(run.moving, "" if shared else moving_frame, matrix, _way(run, matrix)),
     ]
     add_common_references(dataset, (*run.fixed.instances, *run.moving.instances))
@@ -88,20 +87,20 @@ def write_spatial_registration(run: Derivation, path: Path) -> Dataset:
     return dataset
 
 
-def _way(run: Derivation, matrix: Matrix) -> tuple[str, str, str]:
-    """Say how the transform was found."""
+def _way(run: Derivation, matrix: Matrix) -> tuple[tuple[str, str, str], ...]:
+    """Say how the transform was found: nothing of one that was given and kept, since it does not tell."""
     if run.description.registration not in STILL:
-        return _BY_CONTENT
-    return _IDENTITY if np.array_equal(matrix, np.eye(4)) else _BY_EQUIPMENT
+        return (_BY_CONTENT,)
+    return (_IDENTITY,) if np.array_equal(matrix, np.eye(4)) else ()
 
 
-def _item(series: SourceSeries, frame_uid: str, matrix: Matrix, way: tuple[str, str, str]) -> Dataset:
+def _item(series: SourceSeries, frame_uid: str, matrix: Matrix, ways: tuple[tuple[str, str, str], ...]) -> Dataset:
     """Return an item of RegistrationSequence."""
     step = Dataset()
     step.FrameOfReferenceTransformationMatrixType = matrix_kind(matrix)
     step.FrameOfReferenceTransformationMatrix = decimals(matrix.ravel())
     registration = Dataset()
-    registration.RegistrationTypeCodeSequence = [code(*way)]
+    registration.RegistrationTypeCodeSequence = [code(*way) for way in ways]
     registration.MatrixSequence = [step]
     item = Dataset()
     if frame_uid:

@@ -170,6 +170,17 @@ def test_numbers_that_are_none(tmp_path, keyword, value):
         assert np.isfinite(volume.affine.numpy()).all()
 
 
+def test_an_empty_element_of_no_known_kind_does_not_stop_the_rest(tmp_path):
+    images = make.series(STORED, "CT", extra={"AccessionNumber": ""})
+    make.save(images, tmp_path / "in")
+    for path in (tmp_path / "in").iterdir():
+        content = path.read_bytes()
+        assert content.count(b"\x08\x00\x50\x00SH\x00\x00") == 1
+        path.write_bytes(content.replace(b"\x08\x00\x50\x00SH\x00\x00", b"\x08\x00\x50\x00S\x00\x00\x00"))
+        assert read_header(path).Modality == "CT"
+    assert read_dicom_series(choose_series(list_series(tmp_path / "in", tmp_path), None, "fixed")).ndim == 4
+
+
 def _tag(keyword: str) -> int:
     return int(tag_for_keyword(keyword) or 0)
 
