@@ -25,7 +25,8 @@ class Scrutiny:
         rounds: how often the table of values that go together is learnt.
         steps: most steps of a climb in a round.
         tie: fraction by which a pose elsewhere has to be better to count.
-        refined: how many poses elsewhere are refined.
+        rotation_degrees: spacing of the rotations, three to each axis, of poses that do not depend on the transform.
+        refined: how many poses elsewhere are refined, and how many of those.
         climbs: the climb to the best pose nearby, coarsest level first.
     """
 
@@ -41,6 +42,7 @@ class Scrutiny:
     rounds: int
     steps: int
     tie: float
+    rotation_degrees: float
     refined: int
     climbs: tuple[Level, ...]
 

@@ -1,4 +1,4 @@
-"""Whether a better pose lies near a given one, or farther off."""
+"""Whether a better pose lies near a given one, farther off, or anywhere."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from medfuse.geometry import Matrix, Points
 from medfuse.registration.correspondence import correspond
+from medfuse.registration.poses import Pose, best_of_each_turn
 from medfuse.registration.refine import refine
 from medfuse.registration.scans import Scans
 from medfuse.registration.scrutiny import Scrutiny
-from medfuse.registration.starts import about_centers, rotation
+from medfuse.registration.starts import about_centers, make_starts, rotation
 
 _SHIFTS_MM = (15.0, 30.0)
 _TURNS_DEGREES = (20.0, 40.0, 180.0)
@@ -34,7 +35,7 @@ class Surroundings:
 
 
 def look_around(scans: Scans, fixed_to_moving_ras: Matrix, scrutiny: Scrutiny) -> Surroundings:
-    """Climb from a transform and from poses around it, and keep the best.
+    """Climb from a transform, from poses around it and from poses that do not depend on it, and keep the best.
 
     Args:
         scans: the two scans.
@@ -49,10 +50,18 @@ def look_around(scans: Scans, fixed_to_moving_ras: Matrix, scrutiny: Scrutiny) -
     center = scans.head_points_mm.mean(axis=0)
     elsewhere = sorted((here @ push for push in pushes(center)), key=lambda pose: -score(pose))
     near = max((here, _climb(scans, scrutiny, 0, here)), key=score)
-    far = max((_climb(scans, scrutiny, 0, pose) for pose in elsewhere[: scrutiny.refined]), key=score)
+    promising = [*elsewhere[: scrutiny.refined], *_anywhere(scans, scrutiny, score)[: scrutiny.refined]]
+    far = max((_climb(scans, scrutiny, 0, pose) for pose in promising), key=score)
     best = far if score(far) * (1.0 - scrutiny.tie) > score(near) else near
     coarse_best = score(best)
     return Surroundings(climb_on(scans, best, scrutiny), score(here), coarse_best)
+
+
+def _anywhere(scans: Scans, scrutiny: Scrutiny, score: Callable[[Matrix], float]) -> list[Matrix]:
+    """Return the starts of a search over all poses, one for each turn, best first."""
+    starts = make_starts(scans.center_pairs, scrutiny.rotation_degrees)
+    poses = [Pose(start.name, start.fixed_to_moving_ras, score(start.fixed_to_moving_ras), 1.0) for start in starts]
+    return [pose.fixed_to_moving_ras for pose in best_of_each_turn(poses)]
 
 
 def climb_on(scans: Scans, pose: Matrix, scrutiny: Scrutiny) -> Matrix:

@@ -1,9 +1,9 @@
 """Judge hundreds of planted registrations of phantom heads: ``python tests/benchmarks/bench_verdict.py report``.
 
 Limits were chosen on the sets ``calibration``, ``first`` and ``second``; figures are reported on ``report``, whose
-heads are others; ``real`` judges the real pairs of ``../shared``. What was made and seen of each case is kept in a
-folder (``--cache``), so that a run that was broken off goes on, and limits can be changed without looking again.
-Empty the folder when the code that looks at the scans has changed.
+heads are others; ``real`` judges the real pairs of ``../shared``, ``voxels`` right ones at several sizes of voxels.
+What was made and seen of each case is kept in a folder (``--cache``), so that a run that was broken off goes on, and
+limits can be changed without looking again. Empty the folder when the code that looks at the scans has changed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from verdict_pictures import draw_calibration, draw_gallery
 from verdict_real import real_table
 from verdict_recipes import FAILED_MM, SEEDS, recipes
 from verdict_rows import Row, false_alarms, looked_at, row_path, silent_failures
+from verdict_voxels import voxel_table
 
 from medfuse.registration.findings import GRADES
 
@@ -103,7 +104,7 @@ def judged(which: str, jobs: int, known: bool) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=(*SEEDS, "real"), nargs="?", default="report")
+    parser.add_argument("which", choices=(*SEEDS, "real", "voxels"), nargs="?", default="report")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument(
         "--cache", type=Path, help="folder for what was made and seen (default: below the user's cache)"
@@ -115,6 +116,9 @@ def main() -> None:
         os.environ[CACHE_VARIABLE] = str(chosen.cache)
     if chosen.which == "real":
         print(real_table(chosen.shared / "data" / "volumes"))
+        return
+    if chosen.which == "voxels":
+        print(voxel_table())
         return
     rows = judged(chosen.which, chosen.jobs, chosen.known)
     print(table(rows))

@@ -75,6 +75,8 @@ def test_the_truth_of_pet_passes(patient: Phantom) -> None:
     [
         ("CT", (0.0, 0.0, 0.0), (5.0, -4.0, 3.0)),
         ("PT", (0.0, 30.0, 0.0), (0.0, 20.0, 9.0)),
+        ("CT", (0.0, 70.0, 70.0), (30.0, 0.0, 0.0)),  # far from any of the poses around it
+        ("PT", (0.0, 0.0, 160.0), (0.0, 0.0, 60.0)),
     ],
 )
 def test_a_wrong_pose_never_passes_and_its_error_is_told(
