@@ -19,6 +19,8 @@ from medfuse.registration.images import Image, Values, to_array, to_image
 _SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 _FEWEST_VOXELS_TO_SMOOTH = 4
 _LEAST_WEIGHT = 1e-6  # smaller ones count as zero
+_REACH_SIGMAS = 8.0  # farther off, a weight is smaller than that
+_ROWS = 1024  # smoothed at once; a header may claim an axis of any length
 
 
 def pyramid(image: Image, levels_mm: Sequence[float]) -> dict[float, Image]:
@@ -103,14 +105,21 @@ def _weights(size: int, count: int, sigma: float) -> csr_array:
     Returns:
         (count, size) weights.
     """
-    smooth = np.eye(size)
-    if size >= _FEWEST_VOXELS_TO_SMOOTH:
-        smooth = sitk.GetArrayFromImage(sitk.RecursiveGaussian(sitk.GetImageFromArray(smooth), sigma, direction=0)).T
     place = np.clip((np.arange(count) + 0.5) * (size / count) - 0.5, 0.0, size - 1.0)
     lower = np.minimum(place.astype(int), max(size - 2, 0))
-    share = (place - lower)[:, None]
-    weights = (1.0 - share) * smooth[lower] + share * smooth[np.minimum(lower + 1, size - 1)]
-    return csr_array(np.where(abs(weights) < _LEAST_WEIGHT, 0.0, weights).astype(np.float32))
+    upper, share = np.minimum(lower + 1, size - 1), place - lower
+    reach, found = int(np.ceil(_REACH_SIGMAS * sigma)), []
+    for first in range(0, size, _ROWS):
+        start, stop = max(0, first - reach), min(size, first + _ROWS + reach)
+        rows = np.eye(min(_ROWS, size - first), stop - start, first - start)
+        if size >= _FEWEST_VOXELS_TO_SMOOTH:
+            rows = sitk.GetArrayFromImage(sitk.RecursiveGaussian(sitk.GetImageFromArray(rows), sigma, direction=0))
+        near = slice(np.searchsorted(lower, start), np.searchsorted(upper, stop))
+        weights = (1.0 - share[near]) * rows[:, lower[near] - start] + share[near] * rows[:, upper[near] - start]
+        to, of = np.nonzero(abs(weights.T) >= _LEAST_WEIGHT)
+        found.append((to + near.start, of + first, weights[of, to].astype(np.float32)))
+    to, of, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return csr_array((weights, (to, of)), shape=(count, size))
 
 
 def _weighed(values: Values, axis: int, weights: csr_array) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,23 @@ def test_a_level_is_smoothed_and_resampled_as_by_itk(spacing: tuple[float, float
     coarse = coarsen(image, level_mm)
     expected = coarsened_by_itk(image, level_mm, coarse)
     np.testing.assert_allclose(to_array(coarse), to_array(expected), atol=1e-5 * np.ptp(to_array(image)))
+
+
+def test_a_long_axis_is_smoothed_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = blobs((1.6, 2.1, 5.0))
+    whole = to_array(coarsen(image, 4.0))
+    monkeypatch.setattr("medfuse.registration.pyramid._ROWS", 16)
+    np.testing.assert_allclose(to_array(coarsen(image, 4.0)), whole, atol=1e-5 * np.ptp(whole))
+
+
+def test_a_header_that_claims_a_long_axis_takes_little_memory() -> None:
+    image = to_image(torch.rand(6000, 2, 2), np.diag([0.5, 0.5, 0.5, 1.0]))
+    tracemalloc.start()
+    coarse = coarsen(image, 4.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert coarse.GetSize() == (750, 1, 1)
+    assert peak < 100e6
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
