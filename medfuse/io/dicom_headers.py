@@ -217,10 +217,17 @@ def _drop_large(header: Dataset) -> None:
     for tag in list(header.keys()):
         if tag in _LARGE_AND_NEEDED:
             continue
-        raw = header.get_item(tag, keep_deferred=True)  # as it lies in the file: a damaged one cannot be converted
-        value = getattr(raw, "value", None)
+        value = _raw_value(header, tag)
         if isinstance(value, (bytes, str)) and len(value) > MOST_VALUE_BYTES:
             del header[tag]
+
+
+def _raw_value(header: Dataset, tag: Any) -> Any:
+    """Return an element's value as it lies in the file; None of an empty one, which pydicom tries to convert."""
+    try:
+        return getattr(header.get_item(tag), "value", None)
+    except DAMAGE:
+        return None
 
 
 def _state_syntax(header: Dataset) -> None:
