@@ -46,9 +46,10 @@ def judge(
 ) -> Verdict:
     """Judge a transform between two volumes, however it was found.
 
-    Nothing is taken on trust: the best pose is sought anew from the transform and from poses around it, in two
-    ways; what a change of size, of shape or a smooth bending would still gain is measured; and the moving scan
-    is tried left for right. The same input gives the same verdict, bit for bit, whatever the number of threads.
+    Nothing is taken on trust: the best pose is sought anew from the transform, from poses around it and from
+    poses that do not depend on it, in two ways; what a change of size, of shape or a smooth bending would still
+    gain is measured; and the moving scan is tried left for right. The same input gives the same verdict,
+    bit for bit, whatever the number of threads.
 
     Args:
         fixed: (X, Y, Z) values of the fixed volume.
